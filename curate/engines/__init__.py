@@ -1,0 +1,1 @@
+"""Engines: where tasks run. They only schedule; receipts make the work exactly-once."""

@@ -1,0 +1,1 @@
+"""Folds: steps that need the whole corpus, from deduplication to reports."""

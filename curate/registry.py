@@ -1,0 +1,159 @@
+"""The one registry: step name → where its class lives, and what its parameters are."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+import pyarrow as pa
+
+from curate.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a step's class lives. The summary is repeated here so that help imports nothing heavy."""
+
+    module: str
+    class_name: str
+    kind: Literal["stage", "fold"]
+    summary: str
+
+
+STEPS: Mapping[str, Entry] = {
+    "url_filter": Entry("curate.stages.url_filter", "UrlFilter", "stage", "Drop docs by their URL: blocked domains and words."),
+    "extract": Entry("curate.stages.extract", "Extract", "stage", "Turn HTML into the page's main text."),
+    "normalize": Entry("curate.stages.normalize", "Normalize", "stage", "Repair mojibake, apply NFC, fold white space."),
+    "language": Entry("curate.stages.language", "Language", "stage", "Identify the language; keep the ones you name."),
+    "quality": Entry("curate.stages.quality", "Quality", "stage", "Measure text signals and apply a published set of rules."),
+    "toxicity": Entry("curate.stages.toxicity", "Toxicity", "stage", "Score toxic vocabulary by density, not by single words."),
+    "redact": Entry("curate.stages.redact", "Redact", "stage", "Mask e-mail addresses, phone numbers, IPs and more."),
+    "dedup": Entry("curate.folds.dedup", "Dedup", "fold", "Keep one doc of each cluster of (near-)duplicates."),
+    "train_tokenizer": Entry("curate.folds.train_tokenizer", "TrainTokenizer", "fold", "Train a byte-level BPE tokenizer on the docs."),
+    "tokenize": Entry("curate.folds.tokenize", "Tokenize", "fold", "Write shuffled token shards that the trainer reads."),
+    "report": Entry("curate.folds.report", "Report", "fold", "Write the audit: languages, sites, TLDs, what was dropped and why."),
+}
+
+
+@dataclass_transform(frozen_default=True)
+def stage(
+    *,
+    version: int,
+    reads: Sequence[str],
+    writes: Mapping[str, pa.DataType] | None = None,
+    reasons: Sequence[str] | None = None,
+    uses: Sequence[str] = (),
+    assets: Sequence[str] = (),
+) -> Callable[[type[T]], type[T]]:
+    """Make a class a stage: a frozen dataclass that carries its contract.
+
+    A class whose columns or reasons depend on its parameters leaves `writes` or `reasons` out and defines
+    a property of that name. `uses` names distributions whose version can change the output, `assets` files
+    under `curate/assets/`; both enter the key of a phase.
+    """
+    contract = {"version": version, "reads": tuple(reads), "uses": tuple(uses), "assets": tuple(assets)}
+    if writes is not None:
+        contract["writes"] = dict(writes)
+    if reasons is not None:
+        contract["reasons"] = tuple(reasons)
+    return _contracted("stage", contract, required=("writes", "reasons"))
+
+
+@dataclass_transform(frozen_default=True)
+def fold(
+    *,
+    version: int,
+    reads: Sequence[str],
+    may_read: Sequence[str] = (),
+    writes: Mapping[str, pa.DataType] | None = None,
+    absent: Mapping[str, object] | None = None,
+    reasons: Sequence[str] = (),
+    sees: Literal["kept", "all"] = "kept",
+    needs: Mapping[str, str] | None = None,
+    publishes: str | None = None,
+    uses: Sequence[str] = (),
+    assets: Sequence[str] = (),
+) -> Callable[[type[T]], type[T]]:
+    """Make a class a fold: a frozen dataclass that carries its contract (see `curate.fold.Fold`)."""
+    contract = {
+        "version": version, "reads": tuple(reads), "may_read": tuple(may_read), "writes": dict(writes or {}),
+        "absent": dict(absent or {}), "reasons": tuple(reasons), "sees": sees, "needs": dict(needs or {}),
+        "publishes": publishes, "uses": tuple(uses), "assets": tuple(assets),
+    }  # fmt: skip
+    return _contracted("fold", contract, required=())
+
+
+def _contracted(kind: str, contract: dict[str, Any], required: Sequence[str]) -> Callable[[type[T]], type[T]]:
+    def decorate(cls: type[T]) -> type[T]:
+        for name in required:
+            if name not in contract and not isinstance(getattr(cls, name, None), property):
+                raise TypeError(f"{cls.__name__}: give `{name}` to @stage or define a property of that name")
+        for name, value in contract.items():
+            setattr(cls, name, value)
+        cls.kind = kind  # type: ignore[attr-defined]
+        return dataclasses.dataclass(frozen=True)(cls)
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Param:
+    """One parameter of a step: its type, default and one line of help."""
+
+    name: str
+    type: Any
+    default: Any  # dataclasses.MISSING where it must be given
+    help: str
+
+
+def step_class(name: str) -> type[Any]:
+    """Return the class of a step: a registered name, or `package.module:Class` for one of your own.
+
+    Raises InputError for an unknown name, with the nearest known one.
+    """
+    if ":" in name:
+        module, _, class_name = name.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), class_name)
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"step {name!r} cannot be imported: {error}") from error
+        if getattr(found, "kind", None) not in ("stage", "fold"):
+            raise InputError(f"step {name!r} is not decorated with @stage or @fold")
+        return typing.cast("type[Any]", found)
+    entry = STEPS.get(name)
+    if entry is None:
+        raise InputError(f"unknown step {name!r}{nearest(name, STEPS)}")
+    return typing.cast("type[Any]", getattr(importlib.import_module(entry.module), entry.class_name))
+
+
+def nearest(word: str, known: typing.Iterable[str]) -> str:
+    """Return '; did you mean …?' for a near miss, else the list of what is known."""
+    import difflib
+
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+
+
+def params(cls: type[Any]) -> list[Param]:
+    """Return the parameters of a step in the order they are declared.
+
+    The help of a field is the string in `Annotated[type, "help"]`.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    found = []
+    for field in dataclasses.fields(cls):
+        hint, text = hints[field.name], ""
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, text = typing.get_args(hint)[0], str(typing.get_args(hint)[1])
+        default = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        found.append(Param(field.name, hint, default, text))
+    return found

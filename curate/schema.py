@@ -1,0 +1,45 @@
+"""Columns every doc has, and those that exist only for part of a run."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+DOC_ID = pa.field("doc_id", pa.string())  # 32 hex digits, see `curate.source.doc_id`
+TEXT = pa.field("text", pa.string())
+
+# Written by every source, in this order.
+DOC_FIELDS = (
+    DOC_ID,
+    pa.field("url", pa.string()),  # null where the input has none
+    pa.field("source", pa.string()),  # the recipe's source name
+    pa.field("warc_file", pa.string()),  # input name: path relative to the inputs' common root
+    pa.field("offset_bytes", pa.int64()),  # of the record in its file; row number for Parquet
+    pa.field("fetched_at", pa.timestamp("s", tz="UTC")),
+)
+HTML_FIELDS = (
+    pa.field("html", pa.binary()),  # HTTP payload, content codings undone, charset as sent
+    pa.field("http_charset", pa.string()),  # of the Content-Type header; null where none
+)
+FOREIGN_ID = pa.field("id", pa.string())  # the input's own id, if it had one
+
+HTML_SCHEMA = pa.schema([*DOC_FIELDS, *HTML_FIELDS])
+TEXT_SCHEMA = pa.schema([*DOC_FIELDS, FOREIGN_ID, TEXT])
+
+# The runner drops these after their last reader; they never reach a file.
+TRANSIENT = frozenset(field.name for field in HTML_FIELDS)
+
+# First columns of a ledger row; the signals measured so far follow.
+LEDGER_FIELDS = (
+    DOC_ID,
+    pa.field("url", pa.string()),
+    pa.field("source", pa.string()),
+    pa.field("warc_file", pa.string()),
+    pa.field("offset_bytes", pa.int64()),
+    pa.field("language", pa.string()),
+    pa.field("n_chars", pa.int64()),  # of the text as it was when the doc left
+    pa.field("text_bytes", pa.int64()),
+    pa.field("outcome", pa.string()),  # "dropped" or "quarantined"
+    pa.field("step", pa.string()),  # id of the step in the recipe
+    pa.field("reason", pa.string()),  # one of the step's reasons; "error" in quarantine
+    pa.field("detail", pa.string()),  # the exception of a quarantined doc
+)

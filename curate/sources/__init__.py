@@ -1,0 +1,1 @@
+"""Readers: one module per input format, each turns bytes into batches of docs."""

@@ -1,0 +1,1 @@
+"""Stages: one module per per-document step. A stage never imports another."""
