@@ -1,0 +1,448 @@
+"""Token shards on disk: raw token files with document bounds, provenance rows and one manifest that binds them.
+
+A folder of shards holds `manifest.json`, `tokenizer.json` and, for each shard `<stem>`:
+
+    <stem>.ds             token ids, little-endian u16 or u32, no header; every document ends with EOS
+    <stem>.ds.index       u64 per document: where it ends, in tokens, exclusive (the layout of datatrove)
+    <stem>.prov.parquet   one row per document, same order: doc_id, url, warc_file, offset_bytes, text_bytes, …
+
+The trainer reads this module and nothing else of `curate`; it needs numpy and pyarrow only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import InputError
+
+FORMAT, VERSION = "curate-tokens", 1
+MAX_SHARD_BYTES = 1 << 30
+PROVENANCE_ROWS = 8192  # per row group: one lookup reads one group, about 1 MB
+COPY_BYTES = 4 << 20
+DTYPES: Mapping[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
+
+Tokens = npt.NDArray[np.unsignedinteger[Any]]  # u16 or u32
+Ends = npt.NDArray[np.uint64]
+
+
+def dtype_for(vocab_size: int) -> Literal["uint16", "uint32"]:
+    """Return the narrowest type that holds ids below `vocab_size`."""
+    return "uint16" if vocab_size <= 1 << 16 else "uint32"
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """One shard as the manifest lists it. `file` is the name of the `.ds` file; the other two follow from it."""
+
+    file: str
+    source: str
+    split: str
+    n_bytes: int
+    n_tokens: int  # EOS included
+    n_docs: int
+    text_bytes: int  # UTF-8 bytes of the texts, for bits per byte
+    sha256: str
+    index_sha256: str
+    provenance_sha256: str
+
+    @property
+    def index_file(self) -> str:
+        return f"{self.file}.index"
+
+    @property
+    def provenance_file(self) -> str:
+        return f"{self.file.removesuffix('.ds')}.prov.parquet"
+
+
+class Total(NamedTuple):
+    """Sums over the shards of one source and split."""
+
+    n_shards: int
+    n_docs: int
+    n_tokens: int
+    text_bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says. `vocab_size` is the largest id the tokenizer has, plus one."""
+
+    dtype: str
+    vocab_size: int
+    eos_id: int
+    bos_id: int
+    pad_id: int
+    tokenizer_sha256: str
+    seed: int
+    split_rule: str
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def totals(self) -> dict[tuple[str, str], Total]:
+        """Return (source, split) → sums, in the order of the shards."""
+        sums: dict[tuple[str, str], Total] = {}
+        for shard in self.shards:
+            old = sums.get((shard.source, shard.split), Total(0, 0, 0, 0))
+            new = (1, shard.n_docs, shard.n_tokens, shard.text_bytes)
+            sums[shard.source, shard.split] = Total(*(a + b for a, b in zip(old, new, strict=True)))
+        return sums
+
+    def to_json(self) -> str:
+        """Return the text of `manifest.json`: sorted keys, totals spelled out for readers that do not add."""
+        plain = dataclasses.asdict(self)
+        plain |= {"format": FORMAT, "version": VERSION, "tokenizer_file": "tokenizer.json"}
+        plain["totals"] = [{"source": s, "split": p, **t._asdict()} for (s, p), t in self.totals.items()]
+        return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def of_json(text: str, where: str) -> Manifest:
+        """Parse and check `manifest.json`; raises InputError that names the field."""
+        try:
+            plain = json.loads(text)
+            if (plain.pop("format"), plain.pop("version")) != (FORMAT, VERSION):
+                raise InputError(f"{where}: not a {FORMAT} manifest of version {VERSION}")
+            totals = plain.pop("totals")
+            plain.pop("tokenizer_file")
+            plain["shards"] = tuple(ShardEntry(**row) for row in plain["shards"])
+            manifest = Manifest(**plain)
+            said = {(row.pop("source"), row.pop("split")): Total(**row) for row in totals}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{where}: damaged manifest: {error!r}") from error
+        if said != manifest.totals:
+            raise InputError(f"{where}: the totals are not the sums of the shards")
+        manifest._check(where)
+        return manifest
+
+    def _check(self, where: str) -> None:
+        if self.dtype not in DTYPES:
+            raise InputError(f"{where}: dtype {self.dtype!r}; allowed: {', '.join(DTYPES)}")
+        if self.vocab_size > 1 << (8 * DTYPES[self.dtype].itemsize):
+            raise InputError(f"{where}: vocab_size {self.vocab_size:,} does not fit dtype {self.dtype}")
+        for name in ("eos_id", "bos_id", "pad_id"):
+            if not 0 <= getattr(self, name) < self.vocab_size:
+                raise InputError(f"{where}: {name} {getattr(self, name)} is outside the vocabulary")
+        for shard in self.shards:
+            if Path(shard.file).name != shard.file or not shard.file.endswith(".ds"):
+                raise InputError(f"{where}: shard file {shard.file!r} is not a plain name that ends in .ds")
+
+
+class ShardWriter:
+    """Writes the three files of one shard as documents come; memory is one group of provenance rows.
+
+    The same documents give the same bytes however they are cut into `add` calls.
+    """
+
+    def __init__(self, folder: Path, stem: str, dtype: str, provenance: pa.Schema) -> None:
+        self._entry = ShardEntry(f"{stem}.ds", "", "", 0, 0, 0, 0, "", "", "")
+        self._provenance_path = folder / self._entry.provenance_file
+        self._dtype = DTYPES[dtype]
+        self._ids = _HashedFile(folder / self._entry.file)
+        self._index = _HashedFile(folder / self._entry.index_file)
+        self._rows = pq.ParquetWriter(self._provenance_path, provenance, compression="zstd")
+        self._held: list[pa.Table] = []
+        self._n_held = 0
+        self.n_tokens = self.n_docs = self.text_bytes = 0
+
+    def add(self, tokens: Tokens, provenance: pa.Table) -> None:
+        """Append documents: `tokens` (of the shard's dtype) are all of theirs on end, `provenance` has a row for each.
+
+        `provenance["n_tokens"]` cuts the tokens into documents; `provenance["text_bytes"]` is summed.
+        """
+        n_tokens = provenance["n_tokens"].to_numpy().astype(np.uint64)
+        if tokens.dtype != self._dtype or int(n_tokens.sum()) != len(tokens):
+            raise ValueError(f"{len(tokens)} tokens of {tokens.dtype} for rows that say {int(n_tokens.sum())}")
+        self._ids.write(np.ascontiguousarray(tokens))
+        self._index.write((np.cumsum(n_tokens, dtype=np.uint64) + np.uint64(self.n_tokens)).astype("<u8"))
+        self.n_tokens += len(tokens)
+        self.n_docs += provenance.num_rows
+        self.text_bytes += sum(provenance["text_bytes"].to_pylist())
+        self._held.append(provenance)
+        self._n_held += provenance.num_rows
+        while self._n_held >= PROVENANCE_ROWS:
+            self._flush(PROVENANCE_ROWS)
+
+    def close(self, source: str, split: str) -> ShardEntry:
+        """Finish the three files and return what the manifest says of them."""
+        self._flush(self._n_held)
+        self._rows.close()
+        return dataclasses.replace(
+            self._entry, source=source, split=split, n_bytes=self.n_tokens * self._dtype.itemsize,
+            n_tokens=self.n_tokens, n_docs=self.n_docs, text_bytes=self.text_bytes,
+            sha256=self._ids.close(), index_sha256=self._index.close(),
+            provenance_sha256=file_sha256(self._provenance_path),
+        )  # fmt: skip
+
+    def _flush(self, n_rows: int) -> None:
+        if n_rows == 0:
+            return
+        table = pa.concat_tables(self._held)
+        self._rows.write_table(table.slice(0, n_rows).combine_chunks(), row_group_size=n_rows)
+        self._held, self._n_held = [table.slice(n_rows)], table.num_rows - n_rows
+
+
+class _HashedFile:
+    """A file that knows the sha256 of what went into it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=1 << 20)
+        self._digest = sha256()
+
+    def write(self, array: npt.NDArray[Any]) -> None:
+        self._digest.update(array.data)
+        self._file.write(array.data)
+
+    def close(self) -> str:
+        self._file.close()
+        return self._digest.hexdigest()
+
+
+class Place(NamedTuple):
+    """Where a token stands: in document `doc` (number within its shard) of `shard`, `offset` tokens from its start."""
+
+    shard: TokenShard
+    doc: int
+    offset: int
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the provenance row of the document."""
+        return self.shard.provenance(self.doc)
+
+
+@dataclass(frozen=True)
+class TokenShard:
+    """One shard, memory-mapped on first use. Pickles as its path, never as its tokens."""
+
+    folder: Path
+    entry: ShardEntry
+    dtype: str
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Return ids[n_tokens], a read-only memory map."""
+        return _mapped(self.folder / self.entry.file, DTYPES[self.dtype])
+
+    @cached_property
+    def ends(self) -> Ends:
+        """Return ends[n_docs] in tokens, exclusive, a read-only memory map."""
+        return _mapped(self.folder / self.entry.index_file, np.dtype("<u8"))
+
+    def document(self, doc: int) -> Tokens:
+        """Return the ids of document `doc` of this shard, EOS included. Raises IndexError outside it."""
+        if not 0 <= doc < self.entry.n_docs:
+            raise IndexError(f"document {doc} of {self.entry.n_docs} in {self.entry.file}")
+        start = int(self.ends[doc - 1]) if doc else 0
+        return self.tokens[start : int(self.ends[doc])]
+
+    def locate(self, position: int) -> Place:
+        """Return where token `position` of this shard stands, in O(log n_docs). Raises IndexError outside it."""
+        if not 0 <= position < self.entry.n_tokens:
+            raise IndexError(f"token {position} of {self.entry.n_tokens} in {self.entry.file}")
+        doc = int(np.searchsorted(self.ends, np.uint64(position), side="right"))
+        return Place(self, doc, position - (int(self.ends[doc - 1]) if doc else 0))
+
+    def provenance(self, doc: int) -> dict[str, Any]:
+        """Return the provenance row of document `doc`: doc_id, url, source, warc_file, offset_bytes, text_bytes, …"""
+        if not 0 <= doc < self.entry.n_docs:
+            raise IndexError(f"document {doc} of {self.entry.n_docs} in {self.entry.file}")
+        with pq.ParquetFile(self.folder / self.entry.provenance_file) as file:
+            group = file.read_row_group(doc // PROVENANCE_ROWS)
+        return dict(group.slice(doc % PROVENANCE_ROWS, 1).to_pylist()[0])
+
+    def provenance_table(self) -> pa.Table:
+        """Return all provenance rows of this shard."""
+        return pq.read_table(self.folder / self.entry.provenance_file)
+
+    def check(self, vocab_size: int, *, deep: bool = False) -> None:
+        """Compare the files with the manifest: sizes, counts; `deep` adds checksums and every id. Raises InputError."""
+        entry = self.entry
+        sizes = {entry.file: entry.n_tokens * DTYPES[self.dtype].itemsize, entry.index_file: 8 * entry.n_docs}
+        for name, n_bytes in sizes.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise InputError(f"{path}: listed in the manifest, but missing")
+            if path.stat().st_size != n_bytes:
+                raise InputError(
+                    f"{path}: {path.stat().st_size:,} bytes, the manifest says {n_bytes:,}: cut or foreign file"
+                )
+        if entry.n_bytes != sizes[entry.file]:
+            raise InputError(
+                f"{self.folder / entry.file}: {entry.n_bytes:,} bytes are not {entry.n_tokens:,} x {self.dtype}"
+            )
+        if entry.n_docs and int(self.ends[-1]) != entry.n_tokens:
+            raise InputError(
+                f"{self.folder / entry.index_file}: ends at token {self.ends[-1]}, the shard at {entry.n_tokens}"
+            )
+        path = self.folder / entry.provenance_file
+        try:
+            n_rows = pq.read_metadata(path).num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: unreadable: {error}") from error
+        if n_rows != entry.n_docs:
+            raise InputError(f"{path}: {n_rows:,} rows for {entry.n_docs:,} documents")
+        if deep:
+            self._check_bytes(vocab_size)
+
+    def _check_bytes(self, vocab_size: int) -> None:
+        entry = self.entry
+        digests = {
+            entry.file: entry.sha256, entry.index_file: entry.index_sha256,
+            entry.provenance_file: entry.provenance_sha256,
+        }  # fmt: skip
+        for name, digest in digests.items():
+            if file_sha256(self.folder / name) != digest:
+                raise InputError(f"{self.folder / name}: its sha256 is not the one in the manifest")
+        if np.any(np.diff(self.ends.astype(np.int64)) <= 0):
+            raise InputError(f"{self.folder / entry.index_file}: the document ends do not rise")
+        for start in range(0, entry.n_tokens, COPY_BYTES):
+            worst = int(self.tokens[start : start + COPY_BYTES].max())
+            if worst >= vocab_size:
+                raise InputError(f"{self.folder / entry.file}: token id {worst} in a vocabulary of {vocab_size}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """The shards of one source and split as one long row of tokens, in manifest order."""
+
+    shards: tuple[TokenShard, ...]
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """Return int64[n_shards + 1]: the position of each shard's first token; the last entry is the length."""
+        return np.cumsum([0, *(shard.entry.n_tokens for shard in self.shards)], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def read(self, start: int, n_tokens: int) -> Tokens:
+        """Return ids[n_tokens] from `start`; a view where one shard holds them all. Raises IndexError past an end."""
+        pieces = [shard.tokens[lo:hi] for shard, lo, hi in self._spans(start, n_tokens)]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def locate(self, position: int) -> Place:
+        """Return the document that holds token `position`. Raises IndexError outside the stream."""
+        shard, offset, _ = next(self._spans(position, 1))
+        return shard.locate(offset)
+
+    def documents(self, start: int, n_tokens: int) -> list[tuple[int, int, Place]]:
+        """Return (from, to, place) for each document that the window touches; from and to count from its start.
+
+        `place` is where the first of those tokens stands, so `place.provenance()` traces a batch to its pages.
+        """
+        found, done = [], 0
+        for shard, low, high in self._spans(start, n_tokens):
+            while low < high:
+                place = shard.locate(low)
+                n = min(high, int(shard.ends[place.doc])) - low
+                found.append((done, done + n, place))
+                done, low = done + n, low + n
+        return found
+
+    def _spans(self, start: int, n_tokens: int) -> Iterator[tuple[TokenShard, int, int]]:
+        end = start + n_tokens
+        if start < 0 or n_tokens < 1 or end > len(self):
+            raise IndexError(f"tokens {start}..{end} of a stream of {len(self)}")
+        number = int(np.searchsorted(self.starts, start, side="right")) - 1
+        while start < end:
+            base, stop = int(self.starts[number]), min(end, int(self.starts[number + 1]))
+            if start < stop:
+                yield self.shards[number], start - base, stop - base
+            start, number = stop, number + 1
+
+
+@dataclass(frozen=True)
+class TokenShards:
+    """A folder of token shards, opened and checked."""
+
+    folder: Path
+    manifest: Manifest
+    sha256: str  # of manifest.json: the fingerprint of the whole data set
+    shards: tuple[TokenShard, ...]
+
+    @classmethod
+    def open(cls, folder: Path | str, *, deep: bool = False) -> TokenShards:
+        """Open a folder with a `manifest.json` (or a run that has one under `tokens/`) and compare it with its files.
+
+        Always checks sizes, counts, dtype and the tokenizer's sha256; `deep` reads all bytes and checks the
+        rest. Raises InputError that names the file.
+        """
+        folder = Path(folder)
+        if not (folder / "manifest.json").is_file() and (folder / "tokens" / "manifest.json").is_file():
+            folder = folder / "tokens"
+        path = folder / "manifest.json"
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; `curate tokenize` writes a folder of token shards")
+        raw = path.read_bytes()
+        manifest = Manifest.of_json(raw.decode("utf-8", "replace"), str(path))
+        tokenizer = folder / "tokenizer.json"
+        if not tokenizer.is_file() or file_sha256(tokenizer) != manifest.tokenizer_sha256:
+            raise InputError(f"{tokenizer}: not the tokenizer these shards were written with")
+        shards = tuple(TokenShard(folder, entry, manifest.dtype) for entry in manifest.shards)
+        for shard in shards:
+            shard.check(manifest.vocab_size, deep=deep)
+        return cls(folder, manifest, sha256(raw).hexdigest(), shards)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return the names of the sources, sorted."""
+        return tuple(sorted({shard.entry.source for shard in self.shards}))
+
+    def stream(self, source: str, split: str = "train") -> TokenStream:
+        """Return the tokens of one source and split; empty if it has none there. Raises InputError if unknown."""
+        if source not in self.sources:
+            raise InputError(f"{self.folder}: no source {source!r}; it has: {', '.join(self.sources) or 'none'}")
+        return TokenStream(tuple(s for s in self.shards if (s.entry.source, s.entry.split) == (source, split)))
+
+    def document(self, number: int) -> Tokens:
+        """Return the ids of document `number`, counted over all shards in manifest order. Raises IndexError."""
+        left = number
+        for shard in self.shards:
+            if 0 <= left < shard.entry.n_docs:
+                return shard.document(left)
+            left -= shard.entry.n_docs
+        raise IndexError(f"document {number} of {sum(s.entry.n_docs for s in self.shards)}")
+
+
+def join_shards(folder: Path, stem: str, pieces: Sequence[TokenShard]) -> ShardEntry:
+    """Write one shard that holds the documents of `pieces` (same source, split and dtype) in their order."""
+    first = pieces[0]
+    writer = ShardWriter(folder, stem, first.dtype, pq.read_schema(first.folder / first.entry.provenance_file))
+    for piece in pieces:
+        start = 0
+        with pq.ParquetFile(piece.folder / piece.entry.provenance_file) as file:
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group)
+                n_tokens = sum(rows["n_tokens"].to_pylist())
+                writer.add(piece.tokens[start : start + n_tokens], rows)
+                start += n_tokens
+    return writer.close(first.entry.source, first.entry.split)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file as 64 hex digits; memory is one block."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(COPY_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _mapped(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Map a file read-only; an empty file, which cannot be mapped, gives an empty array."""
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype=dtype, mode="r")
