@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 MAX_PARTS = 4096
 PART_BYTES = 64 << 20  # of planned input; a part of sketches is far smaller
 SORT_BYTES = 256 << 20  # rows of a part held in memory before runs are spilled
 BLOCK_ROWS = 65_536
+BLOCK_BYTES = 4 << 20  # of a spilled run: a merge holds one block of each run
 
 
 def n_parts_for(n_bytes: int) -> int:
@@ -99,14 +102,15 @@ class Part:
             yield from _whole_keys(first, key)
             return
         with tempfile.TemporaryDirectory(prefix="curate-sort-") as folder:
-            paths = []
+            paths: list[Path] = []
             pending: Iterable[pa.Table] = (first, second)
             first = second = None
             for group in (pending, runs):
                 for run in group:
                     paths.append(Path(folder) / f"{len(paths)}.arrow")
                     with pa.OSFile(str(paths[-1]), "wb") as sink, pa.ipc.new_file(sink, run.schema) as writer:
-                        writer.write_table(run, max_chunksize=BLOCK_ROWS)
+                        n_rows = max(1, min(BLOCK_ROWS, BLOCK_BYTES * run.num_rows // max(1, run.nbytes)))
+                        writer.write_table(run, max_chunksize=n_rows)
             del pending
             yield from _merge(paths, key, by)
 
@@ -169,3 +173,18 @@ def _merge(paths: Sequence[Path], key: str, by: list[tuple[str, str]]) -> Iterat
         for i, head in enumerate(heads):
             if head is not None and (head.num_rows == 0 or (bound is not None and head[key][-1].as_py() == bound)):
                 refill(i)
+
+
+def keyed_hashes(values: Iterable[str], seed: int, purpose: str) -> npt.NDArray[np.uint64]:
+    """Return uint64[n]: blake2b-64 of each string, keyed by seed and purpose: draws are independent."""
+    key = blake2b(f"{purpose}\x00{seed}".encode(), digest_size=32).digest()
+    digests = b"".join(blake2b(value.encode(), digest_size=8, key=key).digest() for value in values)
+    return np.frombuffer(digests, "<u8").astype(np.uint64)
+
+
+def parts_in_order(keys: npt.NDArray[np.uint64], n_parts: int) -> npt.NDArray[np.int32]:
+    """Return int32[n]: (key * n_parts) >> 64, so that parts one after the other are in key order. n_parts < 2**32."""
+    n = np.uint64(n_parts)
+    half = np.uint64(32)
+    low = ((keys & np.uint64(0xFFFF_FFFF)) * n) >> half
+    return (((keys >> half) * n + low) >> half).astype(np.int32)
