@@ -102,7 +102,9 @@ def test_every_char_alone_and_after_a_letter_passes_the_prescan_only_if_composed
 def test_result_is_composed_and_folded(text: str) -> None:
     result = run(text)[0]
     assert unicodedata.is_normalized("NFC", result)
-    assert "  " not in result and "\n\n\n" not in result and result == result.strip()
+    assert "  " not in result
+    assert "\n\n\n" not in result
+    assert result == result.strip()
     assert not any(unicodedata.category(char) == "Cc" and char != "\n" for char in result)
 
 
