@@ -1,0 +1,325 @@
+"""The whole configuration of a run: four frozen dataclasses, presets by model size, strict reading of overrides."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from train.errors import ConfigError
+
+VOCAB_MULTIPLE = 128  # matrix units like round sizes; nanoGPT and nanochat pad to 64 or 128 for the same reason
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Shape of the network. The defaults make it parameter for parameter a Qwen3; `qk_norm: false` makes it a Llama.
+
+    RMSNorm eps 1e-5 and theta 10,000: Llama (arXiv 2302.13971). `init_std` 0.02: GPT-2. A `vocab_size` of 0 and
+    an `eos_id` below 0 mean: take those of the token shards.
+    """
+
+    n_layers: int = 4
+    d_model: int = 192
+    n_heads: int = 3
+    n_kv_heads: int = 1
+    head_dim: int = 64
+    d_ff: int = 512
+    vocab_size: int = 0
+    eos_id: int = -1
+    qk_norm: bool = True
+    tie_embeddings: bool = True
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+    init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "head_dim", "d_ff"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("vocab_size", self.vocab_size, 0)
+        if self.n_heads % self.n_kv_heads:
+            raise ConfigError(f"n_heads ({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
+        if self.head_dim % 2:
+            raise ConfigError(f"head_dim must be even for rotary positions, got {self.head_dim}")
+        for name in ("rope_theta", "norm_eps", "init_std"):
+            _above_zero(name, getattr(self, name))
+
+    @property
+    def padded_vocab_size(self) -> int:
+        """Rows of the embedding matrix: the vocabulary rounded up to a multiple of 128."""
+        return -(-self.vocab_size // VOCAB_MULTIPLE) * VOCAB_MULTIPLE
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What one step reads: `batch_size` windows of `seq_len` tokens.
+
+    They go through the model `micro_batch_size` at a time (0 = all at once). `mask_documents` keeps the documents of a
+    window apart. `weights` maps a source to its share of the windows; empty means every window once per epoch.
+    """
+
+    seq_len: int = 256
+    batch_size: int = 8
+    micro_batch_size: int = 0
+    mask_documents: bool = False
+    weights: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        _at_least("seq_len", self.seq_len, 2)
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("micro_batch_size", self.micro_batch_size, 0)
+        if self.micro_batch_size and self.batch_size % self.micro_batch_size:
+            raise ConfigError(
+                f"batch_size ({self.batch_size}) must be a multiple of micro_batch_size ({self.micro_batch_size})"
+            )
+        for source, weight in self.weights:
+            _above_zero(f"weights.{source}", weight)
+
+
+@dataclass(frozen=True, slots=True)
+class OptimConfig:
+    """AdamW and the learning rate's course.
+
+    Betas (0.9, 0.95), decay 0.1 and clip 1.0: GPT-3 (arXiv 2005.14165, appendix B). WSD: MiniCPM (arXiv 2404.06395);
+    its last 20 % falling to zero: Hägele et al. (arXiv 2405.18392). A negative `warmup_steps` means max(100, 1 % of the
+    steps), at most a tenth of them.
+    """
+
+    learning_rate: float = 3e-3
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    max_grad_norm: float = 1.0
+    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    warmup_steps: int = -1
+    decay_frac: float = 0.2
+    final_lr_frac: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "eps", "max_grad_norm"):
+            _above_zero(name, getattr(self, name))
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        for name in ("decay_frac", "final_lr_frac"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.weight_decay < 0 or not math.isfinite(self.weight_decay):
+            raise ConfigError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopConfig:
+    """How long to train, on what, and how often to look and to save.
+
+    `eval_every` and `checkpoint_every` 0 mean: at the end only. `compile` works on CUDA and is ignored elsewhere.
+    `eval_tokens` bounds one evaluation, per source.
+    """
+
+    steps: int = 60
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = True
+    eval_every: int = 0
+    eval_tokens: int = 65_536
+    checkpoint_every: int = 0
+    keep_checkpoints: int = 2
+
+    def __post_init__(self) -> None:
+        _at_least("steps", self.steps, 1)
+        _at_least("seed", self.seed, 0)
+        for name in ("eval_every", "eval_tokens", "checkpoint_every"):
+            _at_least(name, getattr(self, name), 0)
+        _at_least("keep_checkpoints", self.keep_checkpoints, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides what a run computes."""
+
+    preset: str = "tiny"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+def _shape(layers: int, width: int, heads: int, kv_heads: int, d_ff: int) -> dict[str, int]:
+    return {
+        "n_layers": layers,
+        "d_model": width,
+        "n_heads": heads,
+        "n_kv_heads": kv_heads,
+        "head_dim": width // heads,
+        "d_ff": d_ff,
+    }
+
+
+# Shapes: d_ff = 8/3 d rounded to 128 (Llama); heads of 64 below a width of 768 and of 128 from there. Learning rates:
+# GPT-3 (arXiv 2005.14165, table 2.1: 6e-4 at 125M, 3e-4 at 350M, 2e-4 at 1.3B); small models take more.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "tiny": {
+        "model": _shape(4, 192, 3, 1, 512),
+        "data": {"seq_len": 256, "batch_size": 8},
+        "optim": {"learning_rate": 3e-3},
+    },
+    "small": {
+        "model": _shape(8, 512, 8, 4, 1408),
+        "data": {"seq_len": 512, "batch_size": 32},
+        "optim": {"learning_rate": 1e-3},
+    },
+    "124m": {
+        "model": _shape(12, 768, 6, 6, 2048),
+        "data": {"seq_len": 1024, "batch_size": 512, "micro_batch_size": 32},
+        "optim": {"learning_rate": 6e-4},
+    },
+    "350m": {
+        "model": _shape(24, 1024, 8, 8, 2688),
+        "data": {"seq_len": 2048, "batch_size": 256, "micro_batch_size": 16},
+        "optim": {"learning_rate": 3e-4},
+    },
+    "1.5b": {
+        "model": _shape(28, 2048, 16, 8, 5504),
+        "data": {"seq_len": 2048, "batch_size": 512, "micro_batch_size": 8},
+        "optim": {"learning_rate": 2e-4},
+    },
+}
+
+
+def build_config(preset: str = "tiny", *layers: Mapping[str, Any]) -> TrainConfig:
+    """Return the preset with `layers` of overrides laid over it, later ones first.
+
+    Raises ConfigError for any unknown key.
+    """
+    chosen = PRESETS.get(preset)
+    if chosen is None:
+        raise ConfigError(f"unknown preset {preset!r}{_nearest(preset, PRESETS)}; there are: {', '.join(PRESETS)}")
+    merged: dict[str, dict[str, Any]] = {section: dict(values) for section, values in chosen.items()}
+    for layer in layers:
+        for section, values in layer.items():
+            if section == "preset":
+                continue
+            if section not in _SECTIONS:
+                raise ConfigError(
+                    f"unknown section {section!r}{_nearest(section, _SECTIONS)}; there are: {', '.join(_SECTIONS)}"
+                )
+            if not isinstance(values, Mapping):
+                raise ConfigError(f"{section} must be a mapping of options, got {values!r}")
+            merged.setdefault(section, {}).update(values)
+    sections = {name: _section(name, cls, merged.get(name, {})) for name, cls in _SECTIONS.items()}
+    return TrainConfig(preset=preset, **sections)
+
+
+def read_overrides(path: Path) -> dict[str, Any]:
+    """Read a YAML file of overrides (`preset`, `model`, `data`, `optim`, `loop`).
+
+    Raises ConfigError when it is not a mapping.
+    """
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} must hold a mapping with the sections {', '.join(_SECTIONS)}")
+    return loaded
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Turn `("model.n_layers=2", …)` into nested overrides; values are read as YAML."""
+    import yaml
+
+    nested: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        section, dot, name = key.strip().partition(".")
+        if not equals or not dot or not name:
+            raise ConfigError(f"{setting!r} is not of the form section.option=value")
+        nested.setdefault(section, {})[name] = yaml.safe_load(value)
+    return nested
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Return the configuration as plain JSON values; `from_dict` reads it back."""
+    plain = dataclasses.asdict(config)
+    plain["data"]["weights"] = dict(config.data.weights)
+    return plain
+
+
+def from_dict(plain: Mapping[str, Any]) -> TrainConfig:
+    """Read what `to_dict` wrote."""
+    sections = {name: _section(name, cls, plain.get(name, {})) for name, cls in _SECTIONS.items()}
+    return TrainConfig(preset=str(plain.get("preset", "tiny")), **sections)
+
+
+def first_difference(ours: TrainConfig, theirs: TrainConfig) -> str | None:
+    """Name the first option that makes two runs differ, as `section.option (ours, theirs)`; None when there is none.
+
+    Options that decide only where a run computes and what it keeps do not count.
+    """
+    left, right = to_dict(ours), to_dict(theirs)
+    for section in _SECTIONS:
+        for name, value in left[section].items():
+            if value != right[section][name] and name not in _HARMLESS:
+                return f"{section}.{name} ({value}, there {right[section][name]})"
+    return None
+
+
+_HARMLESS = frozenset({"device", "compile", "checkpoint_every", "keep_checkpoints"})
+_SECTIONS: dict[str, type[Any]] = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig, "loop": LoopConfig}
+
+
+def _section(section: str, cls: type[Any], values: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(cls)
+    for name in values:
+        if name not in hints:
+            raise ConfigError(f"unknown option {section}.{name}{_nearest(str(name), hints)}")
+    return cls(**{name: _value(f"{section}.{name}", hints[name], value) for name, value in values.items()})
+
+
+def _value(where: str, wanted: Any, value: Any) -> Any:
+    if typing.get_origin(wanted) is Literal:
+        if value not in typing.get_args(wanted):
+            raise ConfigError(f"{where} must be one of {', '.join(typing.get_args(wanted))}, got {value!r}")
+        return value
+    if typing.get_origin(wanted) is tuple:
+        return _weights(where, value)
+    if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 3e-4 as a string
+        except ValueError:
+            pass
+    elif isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{where} must be {wanted.__name__}, got {value!r}")
+
+
+def _weights(where: str, value: Any) -> tuple[tuple[str, float], ...]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must map sources to shares, got {value!r}")
+    return tuple(
+        (str(source), float(_value(f"{where}.{source}", float, share))) for source, share in sorted(value.items())
+    )
+
+
+def _nearest(name: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _at_least(name: str, value: int, limit: int) -> None:
+    if value < limit:
+        raise ConfigError(f"{name} must be {limit} or more, got {value}")
+
+
+def _above_zero(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ConfigError(f"{name} must be above 0, got {value}")

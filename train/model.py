@@ -1,0 +1,176 @@
+"""The decoder-only Transformer: pre-norm RMSNorm, SwiGLU, grouped queries, QK-norm, rotary positions, tied embeddings.
+
+Module names and shapes are those of Qwen3 in `transformers` (of Llama without `qk_norm`): weights carry over.
+Shapes: B batch, T positions, D model width, H query heads, G key/value heads, K head dim, V vocabulary, N = B * T.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from train.attention import KVCache, attend, document_ids, document_mask, rope_table, rotate
+from train.config import ModelConfig
+
+IGNORED = -100  # a label that counts neither in the loss nor in the number of tokens
+LOSS_ROWS = 8_192  # positions whose logits are held at once; more are done in pieces, and again in the backward pass
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, computed in float32 (arXiv 1910.07467)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).type_as(x)
+
+
+class Attention(nn.Module):
+    """Causal self-attention of one layer."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.head_dim = config.head_dim
+        self.q_proj = nn.Linear(config.d_model, config.n_heads * config.head_dim, bias=False)
+        self.k_proj = nn.Linear(config.d_model, config.n_kv_heads * config.head_dim, bias=False)
+        self.v_proj = nn.Linear(config.d_model, config.n_kv_heads * config.head_dim, bias=False)
+        self.o_proj = nn.Linear(config.n_heads * config.head_dim, config.d_model, bias=False)
+        self.q_norm: nn.Module = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
+        self.k_norm: nn.Module = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
+
+    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None) -> Tensor:
+        heads = (*x_BTD.shape[:2], -1, self.head_dim)
+        q_BHTK = self.q_norm(self.q_proj(x_BTD).view(heads)).transpose(1, 2)
+        k_BGTK = self.k_norm(self.k_proj(x_BTD).view(heads)).transpose(1, 2)
+        v_BGTK = self.v_proj(x_BTD).view(heads).transpose(1, 2)
+        q_BHTK, k_BGTK = rotate(q_BHTK, *rope), rotate(k_BGTK, *rope)
+        if cache is not None:
+            k_BGTK, v_BGTK = cache.append(self.layer, k_BGTK, v_BGTK)
+        y_BHTK = attend(q_BHTK, k_BGTK, v_BGTK, mask)
+        return self.o_proj(y_BHTK.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)) (arXiv 2002.05202)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on a normalised copy of the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.self_attn = Attention(config, layer)
+        self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.mlp = SwiGLU(config)
+
+    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, mask, cache)
+        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """The language model: tokens in, logits or the summed loss out."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.padded_vocab_size, config.d_model)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        if not config.tie_embeddings:
+            self.lm_head = nn.Linear(config.d_model, config.padded_vocab_size, bias=False)
+
+    def hidden(self, tokens_BT: Tensor, mask: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        """Return the normalised last hidden states [B, T, D].
+
+        With a cache, `tokens_BT` are the positions after those it holds.
+        """
+        first = 0 if cache is None else cache.n_seen
+        positions_T = torch.arange(first, first + tokens_BT.shape[1], device=tokens_BT.device)
+        rope = rope_table(positions_T, self.config.head_dim, self.config.rope_theta)
+        x_BTD = self.embed_tokens(tokens_BT)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, rope, mask, cache)
+        if cache is not None:
+            cache.n_seen += tokens_BT.shape[1]
+        return self.norm(x_BTD)  # type: ignore[no-any-return]
+
+    def head(self, x: Tensor) -> Tensor:
+        """Return logits [..., V] of hidden states [..., D]; the padding rows of the matrix never show."""
+        weight = self.embed_tokens.weight if self.config.tie_embeddings else self.lm_head.weight
+        return F.linear(x, weight)[..., : self.config.vocab_size]
+
+    def forward(self, tokens_BT: Tensor, mask: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        """Return logits [B, T, V]."""
+        return self.head(self.hidden(tokens_BT, mask, cache))
+
+    def token_losses(self, tokens_BT: Tensor, labels_BT: Tensor, mask_documents: bool = False) -> Tensor:
+        """Return -log p(label) in nats, float32 [B, T], 0 where the label is IGNORED.
+
+        `mask_documents` keeps a position from seeing other documents than its own.
+        """
+        mask = document_mask(document_ids(tokens_BT, self.config.eos_id)) if mask_documents else None
+        x_ND = self.hidden(tokens_BT, mask).flatten(0, 1)
+        labels_N = labels_BT.flatten()
+        if len(labels_N) <= LOSS_ROWS:
+            return self._row_losses(x_ND, labels_N).view_as(labels_BT)
+        pieces = [
+            checkpoint(self._row_losses, x, labels, use_reentrant=False)
+            for x, labels in zip(torch.split(x_ND, LOSS_ROWS), torch.split(labels_N, LOSS_ROWS), strict=True)
+        ]
+        return torch.cat(pieces).view_as(labels_BT)
+
+    def _row_losses(self, x_ND: Tensor, labels_N: Tensor) -> Tensor:
+        return F.cross_entropy(self.head(x_ND).float(), labels_N, ignore_index=IGNORED, reduction="none")
+
+    def n_params(self) -> int:
+        """Count the trained numbers, a tied matrix once."""
+        return sum(p.numel() for p in self.parameters())
+
+    def flops_per_token(self, seq_len: int) -> int:
+        """Return the floating point operations of one token, forward and backward: 6 per weight + 12 * L * H * K * T.
+
+        The attention square is counted whole, as PaLM's MFU does (arXiv 2204.02311, appendix B).
+        """
+        c = self.config
+        matrices = sum(p.numel() for name, p in self.named_parameters() if p.ndim == 2 and "embed_tokens" not in name)
+        if c.tie_embeddings:
+            matrices += self.embed_tokens.weight.numel()
+        return 6 * matrices + 12 * c.n_layers * c.n_heads * c.head_dim * seq_len
+
+
+@torch.no_grad()
+def init_weights(model: Decoder, seed: int) -> None:
+    """Fill all parameters from one seeded CPU generator, so every device and process starts equal.
+
+    N(0, init_std), projections into the residual stream scaled by 1/sqrt(2 L) (GPT-2, section 2.3); padding rows are 0.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    config = model.config
+    residual_std = config.init_std / math.sqrt(2 * config.n_layers)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1:
+            parameter.fill_(1.0)
+            continue
+        std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else config.init_std
+        parameter.copy_(torch.empty(parameter.shape).normal_(0.0, std, generator=generator))
+        if name.startswith(("embed_tokens", "lm_head")):
+            parameter[config.vocab_size :] = 0.0

@@ -1,0 +1,102 @@
+"""The folder of a training run: what it was started with, where its parts lie, and the lock of its one process.
+
+run.json        configuration, path and fingerprint of the token shards
+metrics.jsonl   one row per step          checkpoints/   see `train.checkpoint`
+run.html        the loss curve            .lock          held while a process trains here
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from train.config import TrainConfig, from_dict, to_dict
+from train.errors import ConfigError
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """The log of steps and held-out scores."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def page(self) -> Path:
+        """The loss curve."""
+        return self.path / "run.html"
+
+    @property
+    def card(self) -> Path:
+        """What the run was started with."""
+        return self.path / "run.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder; raises ConfigError when another process trains here.
+
+        The system lets go of it when a process dies.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(f"{self.path} is in use by another process") from error
+            yield
+
+
+@dataclass(frozen=True)
+class RunCard:
+    """What decides the outcome of a run."""
+
+    config: TrainConfig
+    tokens: Path
+    manifest_sha256: str
+
+
+def write_card(folder: RunFolder, card: RunCard) -> None:
+    """Write `run.json` in one go; the shards' path is stored relative to the folder: both can move together."""
+    plain = {
+        "format": "curate-train-run",
+        "version": VERSION,
+        "config": to_dict(card.config),
+        "tokens": os.path.relpath(card.tokens.resolve(), folder.path.resolve()),
+        "manifest_sha256": card.manifest_sha256,
+    }
+    partial = folder.path / ".run.json.partial"
+    partial.write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, folder.card)
+
+
+def read_card(folder: RunFolder) -> RunCard | None:
+    """Return what the run was started with, None for a folder without `run.json`.
+
+    Raises ConfigError when it cannot be read.
+    """
+    if not folder.card.is_file():
+        return None
+    try:
+        plain = json.loads(folder.card.read_text(encoding="utf-8"))
+        if (plain["format"], plain["version"]) != ("curate-train-run", VERSION):
+            raise ConfigError(f"{folder.card} is not a training run of version {VERSION}")
+        tokens = Path(os.path.normpath(folder.path.resolve() / plain["tokens"]))
+        return RunCard(from_dict(plain["config"]), tokens, str(plain["manifest_sha256"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{folder.card} is damaged: {error!r}") from error
