@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.fold import Fold, Position
+from curate.fold import Position
 from curate.sketches import Part, SketchWriter
 
 
-def run_fold(fold: Fold, shards: Sequence[Sequence[pa.RecordBatch]], tmp_path: Path, n_parts: int = 3) -> Path:
-    """Run sketch, reduce and finish; return the folder that `finish` wrote. `tmp_path` must be empty."""
+def run_fold(fold: Any, shards: Sequence[Sequence[pa.RecordBatch]], tmp_path: Path, n_parts: int = 3) -> Path:
+    """Run all three acts of a `Fold`; return the folder that `finish` wrote. `tmp_path` must be empty."""
     files = []
     for number, batches in enumerate(shards):
         writer = SketchWriter(tmp_path / f"{number:05d}.arrow")

@@ -127,17 +127,18 @@ def _unite_verified(
         held: U32 = files[candidates.part[doc]][start : start + candidates.n_shingles[doc]]
         return held
 
-    def joined(doc: int, leader: int) -> bool:
-        return bool(find(parent, doc) == find(parent, leader) or alike(shingles(doc), shingles(leader), min_jaccard))
-
     for members, offsets in buckets:
         for start, end in itertools.pairwise(offsets.tolist()):
             leaders: list[int] = []
             for doc in np.sort(members[start:end]).tolist():
-                leader = next((leader for leader in leaders if joined(doc, leader)), None)
-                if leader is not None:
-                    unite(parent, doc, leader)
-                elif len(leaders) < MAX_LEADERS:
+                joined = False
+                for leader in leaders:
+                    if find(parent, doc) == find(parent, leader):
+                        joined = True
+                    elif alike(shingles(doc), shingles(leader), min_jaccard):
+                        unite(parent, doc, leader)
+                        joined = True
+                if not joined and len(leaders) < MAX_LEADERS:
                     leaders.append(doc)
 
 
