@@ -38,6 +38,11 @@ class SketchWriter:
         if table.num_rows or not self._tables:
             self._tables.append(table)
 
+    @property
+    def has_schema(self) -> bool:
+        """Whether any table came, were it an empty one."""
+        return bool(self._tables)
+
     def close(self) -> int:
         """Write the file; return the number of rows. Within a part, rows keep the order they came in."""
         table = pa.concat_tables(self._tables).combine_chunks() if self._tables else None

@@ -1,0 +1,90 @@
+"""The library's front door: the same names as on the command line, one function each.
+
+Every step of the registry is a function too: `api.quality(["docs.jsonl"], "out", rules="c4")`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from curate.inspection import Removed, RunStatus, gc, status
+from curate.recipe import Recipe, load_recipe, make_step, parse_recipe
+from curate.registry import STEPS
+from curate.runner import RunOptions, Summary, plan_for, run_recipe
+from curate.verify import verify
+from curate.why import Life, why
+
+__all__ = [
+    "Life", "Recipe", "Removed", "RunOptions", "RunStatus", "Summary", "gc", "ingest", "load_recipe",
+    "parse_recipe", "plan", "run", "run_step", "status", "steps", "verify", "why",
+]  # fmt: skip
+
+PathLike = str | os.PathLike[str]
+
+
+def run(
+    recipe: Recipe | PathLike,
+    inputs: Sequence[PathLike] = (),
+    out: PathLike = "out",
+    *,
+    seed: int | None = None,
+    format: str | None = None,
+    shard_bytes: int | None = None,
+    reporter: Any = None,
+    **options: Any,
+) -> Summary:
+    """Run a recipe (an object, a path, or a shipped name) into `out`; `inputs` replace its sources.
+
+    `options` are the fields of `RunOptions`: workers, batch_docs, ledger, allow_failed, stall_s, train.
+    Raises the errors of `curate.errors`.
+    """
+    made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
+    changes = {k: v for k, v in (("seed", seed), ("format", format), ("shard_bytes", shard_bytes)) if v is not None}
+    return run_recipe(replace(made, **changes), [os.fspath(i) for i in inputs], Path(out), RunOptions(**options), reporter)
+
+
+def plan(recipe: Recipe | PathLike, inputs: Sequence[PathLike] = ()) -> Any:
+    """Check a recipe against its inputs and return (recipe, plan, phases); nothing is written."""
+    from curate.phases import split_into_phases
+
+    made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
+    made, planned = plan_for(made, [os.fspath(i) for i in inputs])
+    return made, planned, split_into_phases(made, planned.key)
+
+
+def ingest(inputs: Sequence[PathLike], out: PathLike, **options: Any) -> Summary:
+    """Turn crawls into documents: the source and `extract`. Text that is already text skips extraction."""
+    return run_step("extract", inputs, out, recipe_name="ingest", **options)
+
+
+def run_step(
+    name: str, inputs: Sequence[PathLike], out: PathLike, *, params: dict[str, Any] | None = None, recipe_name: str = "", **options: Any
+) -> Summary:
+    """Run one step as a recipe of its own. `params` are the step's parameters."""
+    recipe = Recipe(name=recipe_name or name, steps=(make_step(name, params or {}, where=f"curate {name}"),))
+    return run(recipe, inputs, out, **options)
+
+
+def steps() -> dict[str, str]:
+    """Return the name and summary of every step."""
+    return {name: entry.summary for name, entry in STEPS.items()}
+
+
+def __getattr__(name: str) -> Callable[..., Summary]:
+    if name in STEPS:
+        return functools.partial(_step_function, name)
+    raise AttributeError(f"module 'curate.api' has no attribute {name!r}")
+
+
+def _step_function(name: str, inputs: Sequence[PathLike], out: PathLike, **given: Any) -> Summary:
+    run_words = {"workers", "batch_docs", "ledger", "allow_failed", "stall_s", "train", "seed", "format", "shard_bytes", "reporter"}
+    params = {k: v for k, v in given.items() if k not in run_words}
+    options = {k: v for k, v in given.items() if k in run_words}
+    return run_step(name, inputs, out, params=params, **options)
+
+

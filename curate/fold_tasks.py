@@ -1,0 +1,70 @@
+"""The second and third act of a fold as tasks: reduce one part, then finish; each committed by a receipt."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from curate.phases import Phase
+from curate.receipts import Receipt, attempt_name, describe, discard, publish, read_receipt
+from curate.recipe import Step
+from curate.rundir import Run
+from curate.sketches import Part
+
+
+def run_reduce(run: Run, phase: Phase, step: Step, part: int) -> Receipt:
+    """Reduce one part of a fold over the sketches of all shards that exist."""
+    target = run.part_receipt(phase, step, part)
+    if target.exists():
+        return read_receipt(target)
+    sketches = [
+        run.phase_folder(phase) / read_receipt(file)["sketch_files"][step.id]["path"]
+        for shard in run.plan.shards
+        if (file := run.shard_receipt(phase, shard)).exists()
+    ]
+    out = _new_folder(run.fold_folder(phase, step) / "parts", f"{part:04d}")
+    with ExitStack() as undo:
+        undo.callback(discard, out)
+        run.with_needs(step).spec.reduce(Part(sketches, part, run.n_parts), out)
+        receipt = _folder_receipt(run.fold_folder(phase, step), out, {"fold": step.id, "part": part})
+        undo.pop_all()
+    return publish(receipt, target, [out])
+
+
+def run_finish(run: Run, phase: Phase, step: Step) -> Receipt:
+    """Finish a fold. Its receipt names the checksums of the docs that its verdicts are for."""
+    target = run.finish_receipt(phase, step)
+    if target.exists():
+        return read_receipt(target)
+    folder = run.fold_folder(phase, step)
+    parts = [folder / read_receipt(run.part_receipt(phase, step, n))["out"] for n in range(run.n_parts)]
+    out = _new_folder(folder, "out")
+    with ExitStack() as undo:
+        undo.callback(discard, out)
+        run.with_needs(step).spec.finish(parts, out)
+        receipt = _folder_receipt(folder, out, {"fold": step.id, "bound_to": _docs_sha256(run, phase)})
+        undo.pop_all()
+    return publish(receipt, target, [out])
+
+
+def _docs_sha256(run: Run, phase: Phase) -> dict[str, str]:
+    """Return shard → sha256 of the docs file whose rows the positions of this phase's folds count."""
+    owner = phase if phase.writes_docs else run.phases[phase.upstream] if phase.upstream is not None else None
+    found = {}
+    for shard in run.plan.shards if owner is not None else ():
+        file = run.shard_receipt(owner, shard)  # type: ignore[arg-type]
+        if file.exists():
+            found[shard.name] = read_receipt(file)["docs_file"]["sha256"]
+    return found
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    out = parent / f"{name}.{attempt_name()}"
+    out.mkdir(parents=True)
+    return out
+
+
+def _folder_receipt(root: Path, out: Path, about: dict[str, Any]) -> Receipt:
+    files = [describe(file, out) for file in sorted(out.rglob("*")) if file.is_file()]
+    return {**about, "out": str(out.relative_to(root)), "files": files}

@@ -1,0 +1,76 @@
+"""The published view of a run: documents/, ledger/ and the folders of folds, linked to what receipts name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from curate.dataset import write_jsonl
+from curate.fold import adopt
+from curate.phases import Phase
+from curate.receipts import attempt_name, discard, read_receipt, write_atomically
+from curate.rundir import Run
+
+JSONL_SUFFIX = ".jsonl.zst"
+
+
+def publish_results(run: Run) -> bool:
+    """Make the published folders show exactly the results of the run's last phases; return if anything changed.
+
+    Files are hard links (copies where links are refused), put in place by rename, so none is ever half there.
+    """
+    wanted: dict[str, Path] = {}
+    last = last_docs_phase(run)
+    jsonl = run.recipe.format == "jsonl"
+    if last is not None:
+        for shard in run.plan.shards:
+            if run.shard_receipt(last, shard).exists():
+                suffix = JSONL_SUFFIX if jsonl else ".parquet"
+                wanted[f"documents/{shard.name}{suffix}"] = run.docs_file(last, shard)
+    for phase in run.phases:
+        for shard in run.plan.shards:
+            file = run.shard_receipt(phase, shard)
+            if file.exists():
+                ledger = read_receipt(file)["ledger_file"]
+                if ledger["rows"]:
+                    wanted[f"ledger/{phase.number:02d}-{shard.name}.parquet"] = run.phase_folder(phase) / ledger["path"]
+        for step in phase.folds:
+            if step.spec.publishes and run.finish_receipt(phase, step).exists():
+                out, receipt = run.fold_out(step.id)
+                for entry in receipt["files"]:
+                    if not entry["path"].startswith("verdicts/"):
+                        wanted[f"{step.spec.publishes}/{entry['path']}"] = out / entry["path"]
+    return _show(run.path, wanted)
+
+
+def last_docs_phase(run: Run) -> Phase | None:
+    """Return the phase whose docs are the run's documents."""
+    writers = [phase for phase in run.phases if phase.writes_docs]
+    return writers[-1] if writers else None
+
+
+def _show(root: Path, wanted: Mapping[str, Path]) -> bool:
+    listing = root / "published.json"
+    shown: dict[str, str] = json.loads(listing.read_text()) if listing.exists() else {}
+    target = {name: str(path.relative_to(root)) for name, path in wanted.items()}
+    stale = [name for name in shown if name not in target]
+    fresh = [name for name, path in target.items() if shown.get(name) != path or not (root / name).exists()]
+    if not stale and not fresh and listing.exists():
+        return False
+    for name in stale:
+        discard(root / name)
+        if (root / name).parent != root and (root / name).parent.is_dir() and not any((root / name).parent.iterdir()):
+            (root / name).parent.rmdir()
+    for name in fresh:
+        place = root / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.parent / f".{attempt_name()}"
+        if name.endswith(JSONL_SUFFIX):
+            write_jsonl(wanted[name], temporary)
+        else:
+            adopt(wanted[name], temporary)
+        os.replace(temporary, place)
+    write_atomically(listing, json.dumps(target, indent=1, sort_keys=True))
+    return True

@@ -1,0 +1,283 @@
+"""The runner: brings a run from its plan to its published results, phase by phase, resuming what is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import inspect
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from curate.accounting import check_chain, totals
+from curate.engines.local import STALL_S, Failure, LocalEngine
+from curate.errors import AccountingError, CurateError, InputError, ShardsFailed, Stopped
+from curate.phases import Phase, check_columns
+from curate.plan import Plan, make_plan
+from curate.progress import Quiet, Reporter
+from curate.publish import publish_results
+from curate.receipts import Receipt, attempt_name, read_receipt, sha256_of, write_atomically
+from curate.recipe import Recipe, SourceSpec
+from curate.registry import nearest
+from curate.rundir import Run, create_or_open
+from curate.shard_pass import PassOptions
+from curate.tasks import Task
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is done; none of this changes what comes out of it."""
+
+    workers: int = 1
+    batch_docs: int | None = None
+    ledger: str = "full"
+    allow_failed: bool = False
+    stall_s: float = STALL_S
+    train: bool = True
+
+
+@dataclass
+class Summary:
+    """What a run came to: the content of `--json`."""
+
+    run: str
+    recipe: str
+    n_shards: int
+    wrote_anything: bool
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    train: dict[str, Any] | None = None
+
+
+def plan_for(recipe: Recipe, inputs: Sequence[str] = ()) -> tuple[Recipe, Plan]:
+    """Return the recipe with its sources settled, and its plan. Reads names, sizes and heads only."""
+    if inputs:
+        name = recipe.sources[0].name if len(recipe.sources) == 1 else "web"
+        recipe = replace(recipe, sources=(SourceSpec(name, tuple(os.path.abspath(i) for i in inputs)),))
+    if not recipe.sources:
+        raise InputError("no inputs; name them on the command line or as `sources` in the recipe")
+    plan = make_plan(recipe.sources, recipe.shard_bytes, recipe.folder)
+    for columns in _source_columns(plan):
+        check_columns(recipe, columns)
+    return recipe, plan
+
+
+def _source_columns(plan: Plan) -> Iterator[set[str]]:
+    from curate.sources import source_of
+
+    seen = set()
+    for shard in plan.shards:
+        for piece in shard.slices:
+            if piece.kind == "parquet" or piece.kind not in seen:
+                seen.add(piece.kind)
+                source = source_of(piece.kind)
+                schema = source.schema_of(piece) if hasattr(source, "schema_of") else source.schema
+                yield set(schema.names)
+
+
+def run_recipe(
+    recipe: Recipe, inputs: Sequence[str], out: Path, options: RunOptions | None = None, reporter: Reporter | None = None
+) -> Summary:
+    """Run a recipe into a folder, or go on with the run that is there; return what it came to.
+
+    Raises InputError before any work, Stopped when it can be resumed, ShardsFailed, AccountingError.
+    """
+    options, reporter = options or RunOptions(), reporter or Quiet()
+    recipe, plan = plan_for(recipe, inputs)
+    refuse_to_nest(out, plan)
+    with lock(out):
+        run = create_or_open(out, recipe, plan)
+        summary = Summary(str(out), recipe.name, len(plan.shards), wrote_anything=False)
+        with stop_on_signals() as stopping, LocalEngine(out, options.workers, stall_s=options.stall_s, extra_path=recipe.folder) as engine:
+            engine.stopping = stopping
+            for phase in run.phases:
+                _run_phase(run, phase, engine, options, reporter, summary)
+        summary.wrote_anything |= publish_results(run)
+        if recipe.train is not None and options.train:
+            summary.train = _train(run, reporter)
+    if summary.failed:
+        raise ShardsFailed(_failed_line(summary))
+    return summary
+
+
+def _run_phase(
+    run: Run, phase: Phase, engine: LocalEngine, options: RunOptions, reporter: Reporter, summary: Summary
+) -> None:
+    base = PassOptions(batch_docs=options.batch_docs, ledger=options.ledger)
+    shards = [
+        Task("shard", phase.number, shard=shard.number, options=base)
+        for shard in run.plan.shards
+        if not run.shard_receipt(phase, shard).exists()
+    ]
+    _do(shards, phase, engine, reporter, summary, options)
+    failed = {f["task"] for f in summary.failed}
+    if failed and phase.folds and not options.allow_failed:
+        raise ShardsFailed(_failed_line(summary))
+    for step in phase.folds:
+        if run.finish_receipt(phase, step).exists():
+            continue
+        parts = [
+            Task("reduce", phase.number, fold=step.id, part=part)
+            for part in range(run.n_parts)
+            if not run.part_receipt(phase, step, part).exists()
+        ]
+        n_failed = len(summary.failed)
+        _do(parts, phase, engine, reporter, summary, options)
+        if len(summary.failed) == n_failed:
+            _do([Task("finish", phase.number, fold=step.id)], phase, engine, reporter, summary, options)
+        if len(summary.failed) > n_failed:
+            raise ShardsFailed(_failed_line(summary))
+    receipts = phase_receipts(run, phase)
+    if len(receipts) == len(run.plan.shards):
+        check_chain(run, phase, receipts)
+    elif not options.allow_failed:
+        raise ShardsFailed(_failed_line(summary))
+    counted = totals(receipts)
+    summary.phases.append({"phase": phase.folder, "does": phase.title, **counted})
+    reporter.phase_done(phase, counted)
+
+
+def _do(
+    tasks: list[Task], phase: Phase, engine: LocalEngine, reporter: Reporter, summary: Summary, options: RunOptions
+) -> None:
+    if not tasks:
+        return
+    summary.wrote_anything = True
+    with reporter.working(phase.title if tasks[0].kind == "shard" else f"{tasks[0].fold} ({tasks[0].kind})", len(tasks)) as tell:
+        failures = engine.run(tasks, tell)
+    for failure in failures:
+        _raise_if_hopeless(failure)
+        summary.failed.append({"task": failure.task.title, "error": failure.error})
+        reporter.failure(failure)
+
+
+def _raise_if_hopeless(failure: Failure) -> None:
+    """Raise the errors that no retry and no other shard can mend."""
+    if failure.exit_code == InputError.exit_code:
+        raise InputError(failure.error)
+    if failure.exit_code == AccountingError.exit_code:
+        raise AccountingError(failure.error)
+
+
+def _failed_line(summary: Summary) -> str:
+    first = summary.failed[0] if summary.failed else {"task": "?", "error": "a shard has no receipt"}
+    return f"{len(summary.failed)} task(s) failed; the first: {first['task']}: {first['error']}"
+
+
+def phase_receipts(run: Run, phase: Phase) -> list[Receipt]:
+    """Return the receipts of a phase that exist, in shard order."""
+    files = [run.shard_receipt(phase, shard) for shard in run.plan.shards]
+    return [read_receipt(file) for file in files if file.exists()]
+
+
+def _train(run: Run, reporter: Reporter) -> dict[str, Any]:
+    """Train on the run's tokens, in a folder named by what decides the result; OUT/train points to it.
+
+    A changed corpus or option trains anew beside the old one; the same one is not trained twice.
+    """
+    manifest = run.path / "tokens" / "manifest.json"
+    if not manifest.exists():
+        raise InputError("`train` in the recipe needs a `tokenize` step above it")
+    options = dict(run.recipe.train or {})
+    key = blake2b(json.dumps([sha256_of(manifest), options], sort_keys=True).encode(), digest_size=6).hexdigest()
+    folder = run.path / "phases" / f"train-{key}"
+    done = folder / "summary.json"
+    if not done.exists():
+        with reporter.training(options):
+            result = _call_trainer(run.path / "tokens", folder, options)
+        write_atomically(done, json.dumps(result, indent=1, default=str))
+    link = run.path / "train"
+    target = os.path.relpath(folder, run.path)
+    if not link.is_symlink() or os.readlink(link) != target:
+        temporary = run.path / f".{attempt_name()}"
+        temporary.symlink_to(target)
+        os.replace(temporary, link)
+    return read_receipt(done)
+
+
+def _call_trainer(tokens: Path, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        from train.api import train
+        from train.errors import TrainError
+    except ModuleNotFoundError as error:
+        raise InputError(f"`train` in the recipe needs {error.name}: pip install 'curate[train]'") from error
+    known = {name: p.annotation for name, p in inspect.signature(train).parameters.items() if p.kind == p.KEYWORD_ONLY}
+    for name in options:
+        if name not in known:
+            raise InputError(f"`train` in the recipe has no option {name!r}{nearest(name, known)}")
+    try:
+        return dataclasses.asdict(train(tokens, folder, **options))
+    except TrainError as error:
+        kinds: dict[int, type[CurateError]] = {2: InputError, 75: Stopped}
+        raise kinds.get(error.exit_code, CurateError)(str(error)) from error
+
+
+def refuse_to_nest(out: Path, plan: Plan) -> None:
+    """Raise InputError if the output folder lies over the inputs."""
+    folder = str(out.resolve())
+    for shard in plan.shards:
+        for piece in shard.slices:
+            if os.path.dirname(piece.path) == folder:
+                raise InputError(f"{out} holds the input {os.path.basename(piece.path)}; choose another -o")
+
+
+@contextmanager
+def lock(out: Path) -> Iterator[None]:
+    """Keep other runs off a folder. The lock goes with the process that holds it."""
+    existed = out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        opened = (out / ".lock").open("a")
+    except FileExistsError as error:
+        raise InputError(f"{out} is a file; name a folder for the output") from error
+    except OSError as error:
+        raise InputError(f"cannot write to {out}: {os.strerror(error.errno or 0)}; choose another -o") from error
+    with opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another run is working in {out}; wait for it or choose another -o") from error
+        try:
+            yield
+        except InputError:
+            if not (out / "run.json").exists():  # nothing was begun: leave no trace
+                (out / ".lock").unlink(missing_ok=True)
+                if not existed and not any(out.iterdir()):
+                    shutil.rmtree(out)
+            raise
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """SIGTERM stops cleanly after the tasks in hand; a first SIGINT does too, a second one at once."""
+    asked: list[int] = []
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if number == signal.SIGINT and len(asked) > 1:
+            raise KeyboardInterrupt
+        print("stopping after the shards in hand; press Ctrl-C again to stop now", file=sys.stderr)
+
+    try:
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: the caller handles signals
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(asked)
+    except Stopped:
+        if asked and asked[0] == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

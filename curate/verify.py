@@ -1,0 +1,232 @@
+"""An independent check of a finished run: sums and checksums recomputed from its files.
+
+This module reads JSON and Parquet by itself. It shares no code with what wrote them, so that one mistake
+cannot hide in both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate.errors import InputError
+
+
+@dataclass
+class Verdict:
+    """What was checked and what was found wrong; each problem names the file."""
+
+    run: str
+    n_shards: int = 0
+    n_files: int = 0
+    n_docs_in: int = 0
+    n_docs_kept: int = 0
+    n_docs_left: int = 0  # in the ledger
+    deep: bool = False
+    unfinished: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems and not self.unfinished
+
+
+def verify(run: str | Path, *, deep: bool = False) -> Verdict:
+    """Check a run. `deep` also hashes every file, recounts rows and text, and follows every doc_id to its end.
+
+    Raises InputError if the folder holds no run.
+    """
+    root = Path(run)
+    if not (root / "run.json").is_file():
+        raise InputError(f"{root} is not a run: it has no run.json")
+    about = json.loads((root / "run.json").read_text(encoding="utf-8"))
+    verdict = Verdict(str(root), n_shards=len(about["shards"]), deep=deep)
+    checker = _Checker(root, about, verdict)
+    for number in range(len(about["phases"])):
+        checker.phase(number)
+    checker.published()
+    if deep:
+        checker.every_doc_once()
+    return verdict
+
+
+class _Checker:
+    def __init__(self, root: Path, about: dict[str, Any], verdict: Verdict) -> None:
+        self.root, self.about, self.verdict = root, about, verdict
+        self.receipts: list[dict[str, dict[str, Any]]] = []
+
+    def wrong(self, place: Path | str, what: str) -> None:
+        self.verdict.problems.append(f"{place}: {what}")
+
+    def phase(self, number: int) -> None:
+        phase = self.about["phases"][number]
+        folder = self.root / "phases" / phase["folder"]
+        found: dict[str, dict[str, Any]] = {}
+        for shard, pieces in enumerate(self.about["shards"]):
+            file = folder / "receipts" / f"{shard:05d}.json"
+            if not file.is_file():
+                self.verdict.unfinished.append(f"{phase['folder']} shard {shard:05d}")
+                continue
+            receipt = self._json(file)
+            if receipt is None:
+                continue
+            found[f"{shard:05d}"] = receipt
+            self._sums(file, receipt)
+            if phase["upstream"] is None:
+                self._input_bytes(file, receipt, pieces)
+            else:
+                above = self.receipts[phase["upstream"]].get(f"{shard:05d}")
+                if above is not None and above["docs"]["kept"] != receipt["docs"]["in"]:
+                    self.wrong(file, f"{receipt['docs']['in']} docs in, but {above['docs']['kept']} kept above")
+            for entry in (receipt["docs_file"], receipt["ledger_file"], *receipt["sketch_files"].values()):
+                if entry is not None:
+                    self._file(folder, entry)
+            self._rows(folder, receipt)
+        self.receipts.append(found)
+        for fold in phase["folds"]:
+            self._fold(folder / "folds" / fold, phase, number)
+
+    def _json(self, file: Path) -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except ValueError as error:
+            self.wrong(file, f"not a receipt: {error}")
+            return None
+
+    def _sums(self, file: Path, receipt: dict[str, Any]) -> None:
+        docs, text = receipt["docs"], receipt["text_bytes"]
+        dropped = sum(n for reasons in docs["dropped"].values() for n in reasons.values())
+        quarantined = sum(docs["quarantined"].values())
+        if docs["in"] != docs["kept"] + dropped + quarantined:
+            self.wrong(file, f"{docs['in']} docs in ≠ {docs['kept']} kept + {dropped} dropped + {quarantined} quarantined")
+        if text["in"] + text["rewritten"] != text["kept"] + text["dropped"] + text["quarantined"]:
+            self.wrong(file, "text bytes do not add up")
+
+    def _input_bytes(self, file: Path, receipt: dict[str, Any], pieces: list[dict[str, Any]]) -> None:
+        for piece in pieces:
+            if piece["kind"] == "parquet":
+                continue
+            tally = receipt["inputs"].get(f"{piece['name']}[{piece['start']}:{piece['end']}]")
+            n_bytes = piece["end"] - piece["start"]
+            told = None if tally is None else tally["bytes_ok"] + tally["bytes_bad"] + tally["bytes_padding"]
+            if told != n_bytes:
+                self.wrong(file, f"{piece['name']}: {told} of {n_bytes} bytes accounted for")
+            elif tally is not None and sum(span["n_bytes"] for span in tally["bad_spans"]) != tally["bytes_bad"]:
+                self.wrong(file, f"{piece['name']}: damaged spans do not add up to bytes_bad")
+
+    def _file(self, folder: Path, entry: dict[str, Any]) -> None:
+        path = folder / entry["path"]
+        self.verdict.n_files += 1
+        if not path.is_file():
+            self.wrong(path, "missing")
+        elif path.stat().st_size != entry["bytes"]:
+            self.wrong(path, f"{path.stat().st_size} bytes, {entry['bytes']} in the receipt")
+        elif self.verdict.deep and _sha256(path) != entry["sha256"]:
+            self.wrong(path, "content changed: its sha256 is not the receipt's")
+
+    def _rows(self, folder: Path, receipt: dict[str, Any]) -> None:
+        left = sum(n for reasons in receipt["docs"]["dropped"].values() for n in reasons.values())
+        left += sum(receipt["docs"]["quarantined"].values())
+        self._count(folder / receipt["ledger_file"]["path"], left, "docs left")
+        if receipt["docs_file"] is not None:
+            self._count(folder / receipt["docs_file"]["path"], receipt["docs"]["kept"], "docs kept")
+        if self.verdict.deep and not self.verdict.problems:
+            self._recount(folder, receipt)
+
+    def _count(self, path: Path, n_rows: int, what: str) -> None:
+        if not path.is_file():
+            return  # already said
+        try:
+            found = pq.read_metadata(path).num_rows
+        except (OSError, ValueError) as error:
+            self.wrong(path, f"cannot be read: {error}")
+            return
+        if found != n_rows:
+            self.wrong(path, f"{found} rows, {n_rows} {what}")
+
+    def _recount(self, folder: Path, receipt: dict[str, Any]) -> None:
+        ledger = pq.read_table(folder / receipt["ledger_file"]["path"], columns=["step", "reason", "outcome", "text_bytes"])
+        told = {(s, r): n for s, reasons in receipt["docs"]["dropped"].items() for r, n in reasons.items()}
+        is_dropped = pc.equal(ledger["outcome"], "dropped")
+        rows = ledger.filter(is_dropped).select(["step", "reason"]).to_pylist()
+        counted = Counter((row["step"], row["reason"]) for row in rows)
+        if dict(counted) != told:
+            self.wrong(folder / receipt["ledger_file"]["path"], f"reasons {dict(counted)}, receipt says {told}")
+        gone = pc.sum(ledger["text_bytes"]).as_py() or 0
+        text = receipt["text_bytes"]
+        if gone != text["dropped"] + text["quarantined"]:
+            self.wrong(folder / receipt["ledger_file"]["path"], f"{gone} text bytes left, receipt says otherwise")
+        if receipt["docs_file"] is None or "text" not in pq.read_schema(folder / receipt["docs_file"]["path"]).names:
+            return
+        kept = 0
+        with pq.ParquetFile(folder / receipt["docs_file"]["path"]) as file:
+            for batch in file.iter_batches(columns=["text"]):
+                kept += pc.sum(pc.binary_length(batch["text"])).as_py() or 0
+        if kept != text["kept"]:
+            self.wrong(folder / receipt["docs_file"]["path"], f"{kept} text bytes, {text['kept']} in the receipt")
+
+    def _fold(self, folder: Path, phase: dict[str, Any], number: int) -> None:
+        file = folder / "receipts" / "finish.json"
+        if not file.is_file():
+            self.verdict.unfinished.append(f"{phase['folder']} fold {folder.name}")
+            return
+        receipt = self._json(file)
+        if receipt is None:
+            return
+        for entry in receipt["files"]:
+            self._file(folder / receipt["out"], entry)
+        owner = number if phase["writes_docs"] else phase["upstream"]
+        for shard, sha256 in receipt["bound_to"].items():
+            docs = self.receipts[owner].get(shard, {}).get("docs_file")
+            if docs is None or docs["sha256"] != sha256:
+                self.wrong(file, f"its verdicts are for another version of shard {shard}")
+
+    def published(self) -> None:
+        """Every published file shows what its receipt names."""
+        listing = self.root / "published.json"
+        if not listing.is_file():
+            self.verdict.unfinished.append("published results")
+            return
+        for name, target in json.loads(listing.read_text(encoding="utf-8")).items():
+            shown, source = self.root / name, self.root / target
+            self.verdict.n_files += 1
+            if not shown.is_file():
+                self.wrong(shown, "missing")
+            elif not name.endswith(".jsonl.zst") and source.is_file() and not shown.samefile(source):
+                if _sha256(shown) != _sha256(source):
+                    self.wrong(shown, f"is not {target}")
+
+    def every_doc_once(self) -> None:
+        """Follow every doc_id: what was read is, exactly once, a document or a row of the ledger."""
+        seen: Counter[str] = Counter()
+        last = [p for p in range(len(self.about["phases"])) if self.about["phases"][p]["writes_docs"]]
+        for number, phase in enumerate(self.about["phases"]):
+            folder = self.root / "phases" / phase["folder"]
+            for receipt in self.receipts[number].values():
+                entries = [receipt["ledger_file"]]
+                if last and number == last[-1]:
+                    entries.append(receipt["docs_file"])
+                    self.verdict.n_docs_kept += receipt["docs"]["kept"]
+                for entry in entries:
+                    if (folder / entry["path"]).is_file():
+                        seen.update(pq.read_table(folder / entry["path"], columns=["doc_id"])["doc_id"].to_pylist())
+                if phase["upstream"] is None:
+                    self.verdict.n_docs_in += receipt["docs"]["in"]
+                self.verdict.n_docs_left += receipt["ledger_file"]["rows"]
+        twice = [doc_id for doc_id, n in seen.items() if n > 1]
+        if twice:
+            self.wrong(self.root, f"{len(twice)} docs appear twice, such as {twice[0]}")
+        if last and not self.verdict.unfinished and len(seen) != self.verdict.n_docs_in:
+            self.wrong(self.root, f"{self.verdict.n_docs_in} docs came in, {len(seen)} can be found")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
