@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -430,6 +431,13 @@ def join_shards(folder: Path, stem: str, pieces: Sequence[TokenShard]) -> ShardE
                 writer.add(piece.tokens[start : start + n_tokens], rows)
                 start += n_tokens
     return writer.close(first.entry.source, first.entry.split)
+
+
+def shard_stem(source: str, split: str, number: int) -> str:
+    """Return `<source>-<split>-<nnnnn>`; a source whose name is no plain file name is spelled out with a hash."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+|^[.-]", "_", source)[:64]
+    name = plain if plain == source else f"{plain}-{sha256(source.encode()).hexdigest()[:8]}"
+    return f"{name}-{split}-{number:05d}"
 
 
 def file_sha256(path: Path) -> str:

@@ -43,9 +43,10 @@ class TrainTokenizer:
 
     The sample is the docs of lowest keyed hash until `max_bytes` of UTF-8 are full (a doc counts with its first
     64 KiB), so it is the same for every cut into shards, batches and workers, and with it the tokenizer.
-    A sketch holds only docs that can still be drawn if 1 % of the planned input survives as text: all of them
-    up to 100 times `max_bytes` of input (6.7 GB at the least), a share above. Training keeps the counts of distinct words in
-    memory, not the text. A corpus too small for `vocab_size` gives a smaller vocabulary; the stats say so.
+    A sketch holds only docs that can still be drawn if 1 % of the planned input survives as text: all of
+    them up to 100 times `max_bytes` of input (6.7 GB at the least), a share above. Training keeps the counts of
+    distinct words in memory, not the text. A corpus too small for `vocab_size` gives a smaller vocabulary; the
+    stats say so.
 
     The first special token is EOS and BOS (one separator after each document, as GPT-2 has it), the second, if
     there is one, is PAD; a PAD of its own lets a loss mask padding without masking EOS. Special tokens have the
