@@ -1,0 +1,197 @@
+"""Mirrors train/model.py and train/attention.py; the oracles are Qwen3 and Llama of `transformers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import train.model
+from tests.train.micro import micro_model
+from train.attention import KVCache
+from train.config import PRESETS, ModelConfig, build_config
+from train.model import IGNORED, Decoder, init_weights
+
+EOS = 0
+
+
+def model_of(**changes: Any) -> Decoder:
+    """Return a micro model with weights large enough that every part matters."""
+    model = Decoder(micro_model(**changes))
+    init_weights(model, seed=1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.copy_(torch.linspace(0.5, 1.5, parameter.numel()))
+            elif not name.startswith(("embed", "lm_head")):
+                parameter.mul_(8)
+    return model
+
+
+def ids(*shape: int, seed: int = 0, low: int = 1) -> torch.Tensor:
+    return torch.randint(low, 300, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def oracle_of(model: Decoder) -> Any:
+    """Build the same network in `transformers` and load our weights under their own names."""
+    transformers = pytest.importorskip("transformers")
+    c: ModelConfig = model.config
+    shape = {
+        "vocab_size": c.vocab_size,
+        "hidden_size": c.d_model,
+        "intermediate_size": c.d_ff,
+        "num_hidden_layers": c.n_layers,
+        "num_attention_heads": c.n_heads,
+        "num_key_value_heads": c.n_kv_heads,
+        "head_dim": c.head_dim,
+        "rms_norm_eps": c.norm_eps,
+        "rope_parameters": {"rope_type": "default", "rope_theta": c.rope_theta},
+        "tie_word_embeddings": c.tie_embeddings,
+        "max_position_embeddings": 64,
+    }
+    family = ("Qwen3Config", "Qwen3ForCausalLM") if c.qk_norm else ("LlamaConfig", "LlamaForCausalLM")
+    config = getattr(transformers, family[0])(**shape, attention_bias=False)
+    oracle = getattr(transformers, family[1])(config)
+    state = {}
+    for name, tensor in model.state_dict().items():
+        cut = tensor[: c.vocab_size] if name.startswith(("embed_tokens", "lm_head")) else tensor
+        state[name if name.startswith("lm_head") else f"model.{name}"] = cut
+    missing, unexpected = oracle.load_state_dict(state, strict=False)
+    assert unexpected == []
+    assert missing == (["lm_head.weight"] if c.tie_embeddings else [])
+    return oracle.float()
+
+
+@pytest.mark.parametrize("qk_norm", [True, False], ids=["qwen3", "llama"])
+@pytest.mark.parametrize("tie_embeddings", [True, False], ids=["tied", "untied"])
+def test_logits_loss_and_gradients_equal_those_of_transformers(qk_norm: bool, tie_embeddings: bool) -> None:
+    model = model_of(qk_norm=qk_norm, tie_embeddings=tie_embeddings, rope_theta=5000.0)
+    oracle = oracle_of(model)
+    tokens = ids(3, 33)
+    logits, theirs = model(tokens), oracle(tokens, labels=tokens)
+    assert logits.std() > 0.1  # not a flat prediction, for which any model agrees
+    assert (logits - theirs.logits).abs().max() < 1e-4
+    loss = model.token_losses(tokens[:, :-1], tokens[:, 1:]).mean()
+    assert loss.item() == pytest.approx(theirs.loss.item(), abs=1e-5)
+    loss.backward()
+    theirs.loss.backward()
+    gradients = {name.removeprefix("model."): p.grad for name, p in oracle.named_parameters()}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        grad = parameter.grad[: len(gradients[name])]
+        torch.testing.assert_close(grad, gradients[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_padding_rows_never_show() -> None:
+    model = model_of(vocab_size=300)
+    assert model.embed_tokens.weight.shape[0] == 384
+    with torch.no_grad():
+        model.embed_tokens.weight[300:] = 1e4
+    logits = model(ids(1, 8))
+    assert logits.shape == (1, 8, 300)
+    assert logits.abs().max() < 1e3
+
+
+@given(cuts=st.lists(st.integers(1, 31), max_size=4))
+@settings(max_examples=15, deadline=None)
+def test_cached_pieces_give_the_logits_of_one_pass(cuts: list[int]) -> None:
+    model, tokens = model_of(), ids(2, 32)
+    cache = KVCache(2, 2, 2, 32, 8, torch.device("cpu"), torch.float32)
+    edges = [0, *sorted(set(cuts)), 32]
+    with torch.no_grad():
+        pieces = [model(tokens[:, a:b], cache=cache) for a, b in zip(edges, edges[1:], strict=False)]
+        torch.testing.assert_close(torch.cat(pieces, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
+
+
+def test_a_full_cache_refuses_more() -> None:
+    cache = KVCache(2, 1, 2, 4, 8, torch.device("cpu"), torch.float32)
+    with pytest.raises(ValueError, match="holds 4 positions, 5 are needed"):
+        model_of()(ids(1, 5), cache=cache)
+
+
+def losses(model: Decoder, row: torch.Tensor, masked: bool) -> torch.Tensor:
+    with torch.no_grad():
+        return model.token_losses(row[None, :-1], row[None, 1:], mask_documents=masked)[0]
+
+
+def test_a_masked_document_does_not_feel_the_one_before() -> None:
+    model = model_of()
+    first, other, second = ids(10, seed=1), ids(10, seed=2), ids(12, seed=3)
+    end = torch.tensor([EOS])
+    row, changed = torch.cat([first, end, second]), torch.cat([other, end, second])
+    after = slice(10, None)  # labels that follow the EOS
+    assert torch.equal(losses(model, row, masked=True)[after], losses(model, changed, masked=True)[after])
+    assert not torch.allclose(losses(model, row, masked=False)[after], losses(model, changed, masked=False)[after])
+
+
+def test_masked_packing_gives_the_losses_of_single_documents() -> None:
+    model = model_of()
+    documents = [torch.cat([torch.tensor([EOS]), ids(n, seed=n)]) for n in (5, 9, 1)]
+    packed = losses(model, torch.cat(documents), masked=True)
+    start = 0
+    for document in documents:
+        stop = start + len(document) - 1
+        torch.testing.assert_close(packed[start:stop], losses(model, document, masked=False), rtol=1e-4, atol=1e-5)
+        start = stop + 1
+
+
+def test_ignored_labels_cost_nothing() -> None:
+    model, tokens, labels = model_of(), ids(1, 8), ids(1, 8, seed=5)
+    labels[0, 3:] = IGNORED
+    per_token = model.token_losses(tokens, labels)[0]
+    assert torch.count_nonzero(per_token) == 3
+    assert torch.equal(per_token[3:], torch.zeros(5))
+
+
+def test_loss_in_pieces_is_the_loss_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokens, labels = model_of(), ids(4, 16), ids(4, 16, seed=5)
+    whole = model.token_losses(tokens, labels)
+    whole.sum().backward()
+    assert model.embed_tokens.weight.grad is not None
+    gradient = model.embed_tokens.weight.grad.clone()
+    model.zero_grad()
+    monkeypatch.setattr(train.model, "LOSS_ROWS", 10)
+    pieces = model.token_losses(tokens, labels)
+    pieces.sum().backward()
+    torch.testing.assert_close(pieces, whole)
+    torch.testing.assert_close(model.embed_tokens.weight.grad, gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_the_seed_decides_the_first_weights() -> None:
+    def weights(seed: int) -> torch.Tensor:
+        model = Decoder(micro_model())
+        init_weights(model, seed)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    assert torch.equal(weights(3), weights(3))
+    assert not torch.equal(weights(3), weights(4))
+
+
+@pytest.mark.parametrize(
+    ("preset", "millions"), [("tiny", (1, 5)), ("small", (25, 50)), ("124m", (110, 135)), ("350m", (290, 400))]
+)
+def test_presets_have_the_size_of_their_name(preset: str, millions: tuple[int, int]) -> None:
+    vocab = 8192 if preset == "tiny" else 50_257
+    config = build_config(preset, {"model": {"vocab_size": vocab}}).model
+    with torch.device("meta"):
+        n_params = Decoder(config).n_params()
+    assert millions[0] * 1e6 <= n_params <= millions[1] * 1e6
+
+
+def test_every_preset_builds() -> None:
+    for preset in PRESETS:
+        assert build_config(preset).preset == preset
+
+
+def test_flops_are_those_pytorch_counts() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = model_of()
+    tokens = ids(2, 32)
+    with FlopCounterMode(display=False) as counter:
+        model.token_losses(tokens, tokens).sum().backward()
+    per_token = counter.get_total_flops() / tokens.numel()
+    assert model.flops_per_token(32) == pytest.approx(per_token, rel=0.15)  # the kernel recomputes some of the square
