@@ -1,0 +1,127 @@
+"""The smallest compiled parts: decoding UTF-8, character classes, rolling hashes, a hash table that is never cleared.
+
+None of these is cached on disk by itself: only the entry points of `signals.py` are (see there).
+Numba turns uint64 with int64 into float64, so every hash constant is a typed np.uint64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from curate.kernels.text.tables import HASH_BASE, HASH_MIX, SPACE, Tables
+
+BASE = np.uint64(HASH_BASE)
+MIX = np.uint64(HASH_MIX)
+ONE = np.uint64(1)
+HALF = np.uint64(32)
+REPLACEMENT = 0xFFFD
+
+Bytes = npt.NDArray[np.uint8]
+Records = npt.NDArray[Any]
+
+# One slot of a hash table. A slot of another generation is empty: nothing is ever cleared.
+SLOT = np.dtype([("key", "u8"), ("generation", "i8"), ("count", "i4"), ("first", "i4")])
+
+
+@njit(nogil=True)
+def decode(doc: Bytes, i: int) -> tuple[int, int]:
+    """Return (code point, bytes) of the character at byte i; a character cut off by the end is U+FFFD."""
+    lead = np.int64(doc[i])
+    if lead < 0x80:
+        return lead, 1
+    n = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    if i + n > doc.size:
+        return REPLACEMENT, 1
+    second = np.int64(doc[i + 1]) & 0x3F
+    if n == 2:
+        return (lead & 0x1F) << 6 | second, 2
+    third = np.int64(doc[i + 2]) & 0x3F
+    if n == 3:
+        return (lead & 0x0F) << 12 | second << 6 | third, 3
+    code = (lead & 0x07) << 18 | second << 12 | third << 6 | (np.int64(doc[i + 3]) & 0x3F)
+    return (code, 4) if code < 0x110000 else (REPLACEMENT, 4)
+
+
+@njit(nogil=True)
+def class_of(code: int, tables: Tables) -> int:
+    """Return the class bits of a code point."""
+    return tables.flags[tables.block_of[code >> 7], code & 127]
+
+
+@njit(nogil=True)
+def mixed(h: int) -> int:
+    """Return a hash spread over all its bits; the twin is `tables.mix`."""
+    h ^= h >> HALF
+    h = h * MIX
+    return h ^ (h >> HALF)
+
+
+@njit(nogil=True)
+def power_of(n: int) -> int:
+    """Return BASE ** n modulo 2 ** 64."""
+    result = ONE
+    square = BASE
+    while n > 0:
+        if n & 1:
+            result = result * square
+        square = square * square
+        n >>= 1
+    return result
+
+
+@njit(nogil=True)
+def find_exception(h: int, tables: Tables) -> int:
+    """Return the slot of the exception with this hash, -1 where there is none."""
+    mask = np.int64(tables.key.size - 1)
+    slot = np.int64(mixed(h)) & mask
+    while tables.kind[slot] != 0:
+        if tables.key[slot] == h:
+            return slot
+        slot = (slot + 1) & mask
+    return np.int64(-1)
+
+
+@njit(nogil=True)
+def slots_for(n: int) -> int:
+    """Return the power of two that keeps a table of n keys at most half full."""
+    size = 64
+    while size < 2 * n:
+        size *= 2
+    return size
+
+
+@njit(nogil=True)
+def insert(table: Records, mask: int, generation: int, key: int) -> tuple[int, bool]:
+    """Return (slot, whether the key was there before); the first `mask + 1` slots are used."""
+    slot = np.int64(mixed(key)) & mask
+    while table[slot].generation == generation:
+        if table[slot].key == key:
+            return slot, True
+        slot = (slot + 1) & mask
+    table[slot].generation = generation
+    table[slot].key = key
+    table[slot].count = 0
+    return slot, False
+
+
+@njit(nogil=True)
+def strip(doc: Bytes, start: int, end: int, tables: Tables) -> tuple[int, int]:
+    """Return the bounds of doc[start:end] without white space at both ends."""
+    while start < end:
+        code, n = decode(doc, start)
+        if class_of(code, tables) & SPACE == 0:
+            break
+        start += n
+    while end > start:
+        k = end - 1
+        while k > start and doc[k] & 0xC0 == 0x80:
+            k -= 1
+        code, n = decode(doc, k)
+        if class_of(code, tables) & SPACE == 0:
+            break
+        end = k
+    return start, end
