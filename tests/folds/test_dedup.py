@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.errors import InputError
+from curate.errors import AccountingError, InputError
 from curate.fold import Position
 from curate.folds.dedup import Dedup
-from curate.folds.dedup.candidates import BUCKETS_FILE
+from curate.folds.dedup.candidates import BUCKETS_FILE, DOCS, DOCS_FILE
 from curate.kernels.shingles import band_keys_of, permutations, shingle_hashes_of
+from curate.sketches import Part
 from tests.folds.drive import run_fold, verdicts_of
 from tests.helpers import batch_of
 
@@ -203,6 +204,28 @@ def test_a_bucket_of_unlike_docs_takes_linear_work(tmp_path: Path, monkeypatch: 
     batch = batch_of(doc_id=[f"{i:032x}" for i in range(300)], text=texts)
     run_fold(Dedup(n_bands=1, rows_per_band=1, shingle_words=1, verify=True, min_jaccard=1.0), [[batch]], tmp_path, 1)
     assert 0 < compared["pairs"] <= 300 * module.MAX_LEADERS
+
+
+@settings(max_examples=15, deadline=None)
+@given(FOLDS, CORPORA)
+def test_parts_too_large_for_memory_give_the_same_fates(fold: Dedup, docs: list[Doc]) -> None:
+    expected = fates(fold, [docs], 2)
+    whole = Part.sorted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Part, "sorted", lambda part, key, *, then=(): whole(part, key, then=then, budget_bytes=1))
+        assert fates(fold, [docs[:5], docs[5:9], docs[9:]], 2) == expected
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    batch = batch_of(doc_id=["0" * 32, "1" * 32], text=["one and the same", "one and the same"])
+    run_fold(Dedup(), [[batch]], tmp_path, 2)
+    parts = [tmp_path / "part-0", tmp_path / "part-1"]
+    for part in parts:
+        with pa.ipc.new_file(part / DOCS_FILE, DOCS):
+            pass
+    (tmp_path / "again").mkdir()
+    with pytest.raises(AccountingError, match="2 docs stand in buckets, but 0"):
+        Dedup().finish(parts, tmp_path / "again")
 
 
 def test_sketch_rows_have_one_schema_whatever_the_batch() -> None:

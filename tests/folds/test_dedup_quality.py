@@ -115,6 +115,15 @@ def test_finds_what_datasketch_finds(licences: Licences, tmp_path: Path) -> None
     assert abs(len(ours) - len(theirs)) <= 0.1 * len(theirs)
 
 
+@pytest.mark.parametrize("language", ["th", "ja", "zh", "tha", "khm", "mya", "lao"])
+def test_unrelated_texts_without_spaces_stay_apart(language: str) -> None:
+    """Five characters are a short shingle; still, two halves of a collection of sentences share few of them."""
+    texts = [line["text"] for line in _lines(shared_data("lid", "lid-dev.jsonl.gz")) if line["lang"] == language]
+    halves = [set(shingle_hashes_of("\n".join(texts[start::2]), 5)) for start in (0, 1)]
+    assert min(map(len, halves)) >= 100
+    assert _jaccard(*halves) <= 0.1
+
+
 def _clustered(fold: Dedup, texts: dict[str, str], tmp_path: Path) -> set[str]:
     names = list(texts)
     batch = batch_of(doc_id=[f"{i:032x}" for i in range(len(names))], text=list(texts.values()))

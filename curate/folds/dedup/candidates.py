@@ -36,7 +36,7 @@ def write_candidates(part: Part, out: Path, key: Sequence[str]) -> None:
     ):
         for batch in part.sorted(key[0], then=key[1:]):
             buckets.write_batch(_buckets(batch, key))
-            known = batch.filter(batch["doc_id"].is_valid())
+            known = batch.filter(batch["n_chars"].is_valid())
             rows, values = _docs(known, n_written)
             docs.write_batch(rows)
             shingles_sink.write(values)
