@@ -6,8 +6,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from train.config import ModelConfig, TrainConfig, build_config
 from train.data import Corpus
+from train.model import Decoder, init_weights
 
 MODEL: dict[str, Any] = {"n_layers": 2, "d_model": 32, "n_heads": 4, "n_kv_heads": 2, "head_dim": 8, "d_ff": 64}
 SETTINGS = tuple(f"model.{name}={value}" for name, value in MODEL.items())
@@ -16,6 +19,19 @@ SETTINGS = tuple(f"model.{name}={value}" for name, value in MODEL.items())
 def micro_model(vocab_size: int = 300, **changes: Any) -> ModelConfig:
     """Return the shape of the micro model."""
     return ModelConfig(**{**MODEL, "vocab_size": vocab_size, "eos_id": 0, **changes})
+
+
+def lively_model(**changes: Any) -> Decoder:
+    """Return a micro model with weights so large that every part of it matters."""
+    model = Decoder(micro_model(**changes))
+    init_weights(model, seed=1)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1:
+                parameter.copy_(torch.linspace(0.5, 1.5, parameter.numel()))
+            elif not name.startswith(("embed", "lm_head")):
+                parameter.mul_(8)
+    return model
 
 
 def micro_config(tokens: Path, **sections: dict[str, Any]) -> tuple[TrainConfig, Corpus]:

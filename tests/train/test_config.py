@@ -69,7 +69,7 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
 
 @pytest.mark.parametrize("setting", ["steps=3", "loop.steps", "loop.=3"])
 def test_a_setting_without_section_or_value_is_refused(setting: str) -> None:
-    with pytest.raises(ConfigError, match="section.option=value"):
+    with pytest.raises(ConfigError, match=r"section\.option=value"):
         parse_settings((setting,))
 
 

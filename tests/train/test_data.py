@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def test_an_epoch_holds_every_label_once_with_its_predecessor(tokens: Path, seq_
     for source in ("fables", "news"):
         parts = [shard.tokens for shard in corpus.shards.stream(source, "train").shards]
         row = np.concatenate(parts).tolist()
-        expected.update(zip(row, row[1:], strict=False))
+        expected.update(pairwise(row))
     assert trained == expected
     assert batch.n_labels == expected.total()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,25 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import train.model
-from tests.train.micro import micro_model
+from tests.train.micro import lively_model, micro_model
 from train.attention import KVCache
 from train.config import PRESETS, ModelConfig, build_config
 from train.model import IGNORED, Decoder, init_weights
 
 EOS = 0
-
-
-def model_of(**changes: Any) -> Decoder:
-    """Return a micro model with weights large enough that every part matters."""
-    model = Decoder(micro_model(**changes))
-    init_weights(model, seed=1)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim == 1:
-                parameter.copy_(torch.linspace(0.5, 1.5, parameter.numel()))
-            elif not name.startswith(("embed", "lm_head")):
-                parameter.mul_(8)
-    return model
 
 
 def ids(*shape: int, seed: int = 0, low: int = 1) -> torch.Tensor:
@@ -68,7 +56,7 @@ def oracle_of(model: Decoder) -> Any:
 @pytest.mark.parametrize("qk_norm", [True, False], ids=["qwen3", "llama"])
 @pytest.mark.parametrize("tie_embeddings", [True, False], ids=["tied", "untied"])
 def test_logits_loss_and_gradients_equal_those_of_transformers(qk_norm: bool, tie_embeddings: bool) -> None:
-    model = model_of(qk_norm=qk_norm, tie_embeddings=tie_embeddings, rope_theta=5000.0)
+    model = lively_model(qk_norm=qk_norm, tie_embeddings=tie_embeddings, rope_theta=5000.0)
     oracle = oracle_of(model)
     tokens = ids(3, 33)
     logits, theirs = model(tokens), oracle(tokens, labels=tokens)
@@ -76,7 +64,7 @@ def test_logits_loss_and_gradients_equal_those_of_transformers(qk_norm: bool, ti
     assert (logits - theirs.logits).abs().max() < 1e-4
     loss = model.token_losses(tokens[:, :-1], tokens[:, 1:]).mean()
     assert loss.item() == pytest.approx(theirs.loss.item(), abs=1e-5)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     theirs.loss.backward()
     gradients = {name.removeprefix("model."): p.grad for name, p in oracle.named_parameters()}
     for name, parameter in model.named_parameters():
@@ -86,7 +74,7 @@ def test_logits_loss_and_gradients_equal_those_of_transformers(qk_norm: bool, ti
 
 
 def test_padding_rows_never_show() -> None:
-    model = model_of(vocab_size=300)
+    model = lively_model(vocab_size=300)
     assert model.embed_tokens.weight.shape[0] == 384
     with torch.no_grad():
         model.embed_tokens.weight[300:] = 1e4
@@ -98,18 +86,18 @@ def test_padding_rows_never_show() -> None:
 @given(cuts=st.lists(st.integers(1, 31), max_size=4))
 @settings(max_examples=15, deadline=None)
 def test_cached_pieces_give_the_logits_of_one_pass(cuts: list[int]) -> None:
-    model, tokens = model_of(), ids(2, 32)
+    model, tokens = lively_model(), ids(2, 32)
     cache = KVCache(2, 2, 2, 32, 8, torch.device("cpu"), torch.float32)
     edges = [0, *sorted(set(cuts)), 32]
     with torch.no_grad():
-        pieces = [model(tokens[:, a:b], cache=cache) for a, b in zip(edges, edges[1:], strict=False)]
+        pieces = [model(tokens[:, a:b], cache=cache) for a, b in pairwise(edges)]
         torch.testing.assert_close(torch.cat(pieces, dim=1), model(tokens), rtol=1e-4, atol=1e-5)
 
 
 def test_a_full_cache_refuses_more() -> None:
     cache = KVCache(2, 1, 2, 4, 8, torch.device("cpu"), torch.float32)
     with pytest.raises(ValueError, match="holds 4 positions, 5 are needed"):
-        model_of()(ids(1, 5), cache=cache)
+        lively_model()(ids(1, 5), cache=cache)
 
 
 def losses(model: Decoder, row: torch.Tensor, masked: bool) -> torch.Tensor:
@@ -118,7 +106,7 @@ def losses(model: Decoder, row: torch.Tensor, masked: bool) -> torch.Tensor:
 
 
 def test_a_masked_document_does_not_feel_the_one_before() -> None:
-    model = model_of()
+    model = lively_model()
     first, other, second = ids(10, seed=1), ids(10, seed=2), ids(12, seed=3)
     end = torch.tensor([EOS])
     row, changed = torch.cat([first, end, second]), torch.cat([other, end, second])
@@ -128,7 +116,7 @@ def test_a_masked_document_does_not_feel_the_one_before() -> None:
 
 
 def test_masked_packing_gives_the_losses_of_single_documents() -> None:
-    model = model_of()
+    model = lively_model()
     documents = [torch.cat([torch.tensor([EOS]), ids(n, seed=n)]) for n in (5, 9, 1)]
     packed = losses(model, torch.cat(documents), masked=True)
     start = 0
@@ -139,7 +127,7 @@ def test_masked_packing_gives_the_losses_of_single_documents() -> None:
 
 
 def test_ignored_labels_cost_nothing() -> None:
-    model, tokens, labels = model_of(), ids(1, 8), ids(1, 8, seed=5)
+    model, tokens, labels = lively_model(), ids(1, 8), ids(1, 8, seed=5)
     labels[0, 3:] = IGNORED
     per_token = model.token_losses(tokens, labels)[0]
     assert torch.count_nonzero(per_token) == 3
@@ -147,15 +135,15 @@ def test_ignored_labels_cost_nothing() -> None:
 
 
 def test_loss_in_pieces_is_the_loss_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, tokens, labels = model_of(), ids(4, 16), ids(4, 16, seed=5)
+    model, tokens, labels = lively_model(), ids(4, 16), ids(4, 16, seed=5)
     whole = model.token_losses(tokens, labels)
-    whole.sum().backward()
+    whole.sum().backward()  # type: ignore[no-untyped-call]
     assert model.embed_tokens.weight.grad is not None
     gradient = model.embed_tokens.weight.grad.clone()
     model.zero_grad()
     monkeypatch.setattr(train.model, "LOSS_ROWS", 10)
     pieces = model.token_losses(tokens, labels)
-    pieces.sum().backward()
+    pieces.sum().backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(pieces, whole)
     torch.testing.assert_close(model.embed_tokens.weight.grad, gradient, rtol=1e-4, atol=1e-6)
 
@@ -189,9 +177,9 @@ def test_every_preset_builds() -> None:
 def test_flops_are_those_pytorch_counts() -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    model = model_of()
+    model = lively_model()
     tokens = ids(2, 32)
     with FlopCounterMode(display=False) as counter:
-        model.token_losses(tokens, tokens).sum().backward()
+        model.token_losses(tokens, tokens).sum().backward()  # type: ignore[no-untyped-call]
     per_token = counter.get_total_flops() / tokens.numel()
     assert model.flops_per_token(32) == pytest.approx(per_token, rel=0.15)  # the kernel recomputes some of the square

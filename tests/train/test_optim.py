@@ -54,14 +54,14 @@ def test_every_parameter_is_in_one_group() -> None:
 def test_state_goes_over_by_name() -> None:
     first, second = model_and_optimizer(OptimConfig()), model_and_optimizer(OptimConfig())
     tokens = torch.arange(16)[None]
-    first[0].token_losses(tokens, tokens).sum().backward()
+    first[0].token_losses(tokens, tokens).sum().backward()  # type: ignore[no-untyped-call]
     first[1].step()
     second[0].load_state_dict(first[0].state_dict())
     saved = {name: tensor.clone() for name, tensor in optimizer_tensors(*first).items()}
     load_optimizer_tensors(*second, saved)
     for model, optimizer in (first, second):
         optimizer.zero_grad()
-        model.token_losses(tokens, tokens.flip(1)).sum().backward()
+        model.token_losses(tokens, tokens.flip(1)).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     for ours, theirs in zip(first[0].parameters(), second[0].parameters(), strict=True):
         assert torch.equal(ours, theirs)

@@ -1,4 +1,4 @@
-"""Mirrors train/sampler.py: a permutation per epoch, a mixture within one sample per block, no dependence on cuts or ranks."""
+"""Mirrors train/sampler.py: a permutation per epoch, a mixture by weights, no dependence on cuts or ranks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,11 @@ def test_a_mixture_keeps_to_its_weights_and_uses_a_source_up_before_it_repeats(
 
 
 @given(
-    weighted=st.booleans(), seed=st.integers(0, 99), first=st.integers(0, 3000), cut=st.integers(0, 64), world=st.sampled_from([1, 2, 4])
+    weighted=st.booleans(),
+    seed=st.integers(0, 99),
+    first=st.integers(0, 3000),
+    cut=st.integers(0, 64),
+    world=st.sampled_from([1, 2, 4]),
 )
 @settings(deadline=None)
 def test_order_depends_on_neither_cuts_nor_ranks(weighted: bool, seed: int, first: int, cut: int, world: int) -> None:
@@ -89,4 +93,3 @@ def test_the_order_is_the_one_of_version_1() -> None:
     assert permute(np.arange(10), 10, 1, 2, 3).tolist() == [7, 5, 1, 0, 3, 2, 6, 4, 9, 8]
     by_size = [(1, 1), (0, 0), (0, 2), (1, 3), (1, 2), (0, 1), (1, 0)]
     assert [(s, w) for s, w, _ in pairs(Sampler((3, 4), 5), 0, 7)] == by_size
-

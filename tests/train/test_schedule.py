@@ -34,9 +34,8 @@ def test_ten_steps_by_hand(schedule: str, expected: list[float]) -> None:
 def test_rates_stay_between_zero_and_the_peak(
     schedule: str, n_steps: int, warmup: int, decay_frac: float, final: float, data: st.DataObject
 ) -> None:
-    optim = OptimConfig(
-        learning_rate=3e-3, schedule=schedule, warmup_steps=warmup, decay_frac=decay_frac, final_lr_frac=final
-    )  # type: ignore[arg-type]
+    options = {"learning_rate": 3e-3, "warmup_steps": warmup, "decay_frac": decay_frac, "final_lr_frac": final}
+    optim = OptimConfig(schedule=schedule, **options)  # type: ignore[arg-type]
     step = data.draw(st.integers(0, n_steps - 1))
     assert 0 < learning_rate_at(step, optim, n_steps) <= 3e-3 * (1 + 1e-12)
 

@@ -1,0 +1,72 @@
+"""Mirrors train/run_page.py and train/metrics.py: the page is whole, safe and shows what the log says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from train.metrics import MetricsLog, peak_flops, read_metrics
+from train.run_page import MAX_POINTS, render_run
+
+
+def rows(n_steps: int, source: str = "web") -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = [{"step": i + 1, "loss": 9.0 - i / n_steps} for i in range(n_steps)]
+    score = {"split": "val", "source": source, "nats_per_token": 8.5, "n_docs": 3, "n_tokens": 1234}
+    return [*steps, {"step": n_steps, **score, "bits_per_byte": 2.5}]
+
+
+def test_the_page_is_self_contained_and_escaped() -> None:
+    page = render_run("run <1>", {"preset": "<script>alert(1)</script>"}, rows(10, source='<img src=x onerror="y">'))
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "run &lt;1&gt;" in page
+    assert not re.search(r"(src|href)=", page.replace("&lt;img src=x", ""))
+    assert "2.5000" in page
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 60, 3 * MAX_POINTS + 1])
+def test_the_curve_has_a_point_per_step_up_to_a_limit(n_steps: int) -> None:
+    found = re.search(r'<polyline class="loss" points="([^"]*)"', render_run("run", {}, rows(n_steps)))
+    assert found is not None
+    points = [tuple(map(float, point.split(","))) for point in found[1].split()]
+    assert len(points) == (n_steps if n_steps <= MAX_POINTS else pytest.approx(MAX_POINTS, rel=0.3))
+    heights = [y for _, y in points]
+    assert heights == sorted(heights)  # the loss falls: lower on the page is a larger y
+    assert all(0 <= x <= 760 and 0 <= y <= 320 for x, y in points)
+
+
+def test_no_steps_and_no_held_out_documents_are_said() -> None:
+    page = render_run("run", {}, [])
+    assert "No step was taken yet." in page
+    assert "no held-out documents" in page
+
+
+def test_steps_to_be_done_again_leave_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = MetricsLog(path, 0)
+    for step in range(1, 6):
+        log.add({"step": step, "loss": 1.0})
+    log.close()
+    with path.open("a") as file:
+        file.write('{"step": 6, "lo')  # cut short by a crash
+    log = MetricsLog(path, keep_to_step=3)
+    log.add({"step": 4, "loss": 2.0})
+    log.close()
+    assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [(1, 1.0), (2, 1.0), (3, 1.0), (4, 2.0)]
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_a_number_that_json_cannot_hold_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        MetricsLog(tmp_path / "metrics.jsonl", 0).add({"step": 1, "loss": float("nan")})
+
+
+def test_peaks_are_found_by_the_name_of_the_device() -> None:
+    assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
+    assert peak_flops("NVIDIA H100 PCIe") == 756e12
+    assert peak_flops("NVIDIA A100-SXM4-40GB") == 312e12
+    assert peak_flops("Some future device") is None

@@ -1,0 +1,56 @@
+"""Mirrors train/trace.py: the documents it names hold exactly the tokens the step read."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.train.micro import SETTINGS, micro_config
+from train import api
+from train.errors import ConfigError
+from train.trace import trace_step
+
+
+@pytest.mark.parametrize("weights", [{}, {"fables": 1, "news": 3}], ids=["by size", "by weight"])
+def test_named_documents_hold_the_tokens_of_the_batch(tokens: Path, weights: dict[str, float]) -> None:
+    config, corpus = micro_config(tokens, data={"seq_len": 200, "weights": weights})
+    documents = {}
+    for shard in corpus.shards.shards:
+        for doc, row in enumerate(shard.provenance_table().to_pylist()):
+            documents[row["url"]] = (shard.document(doc), row)
+    for step in (1, 2, 11):
+        first = (step - 1) * config.data.batch_size
+        batch = corpus.read(corpus.sampler(0).samples(first, first + config.data.batch_size))
+        traced = list(trace_step(config, corpus, step))
+        assert {t.row for t in traced} == set(range(config.data.batch_size))
+        for part in traced:
+            ids, row = documents[part.url]
+            assert (part.doc_id, part.warc_file, part.offset_bytes) == (
+                row["doc_id"],
+                row["warc_file"],
+                row["offset_bytes"],
+            )
+            read = np.append(batch.tokens[part.row, :1], batch.labels[part.row])
+            here = slice(part.first_position, part.first_position + part.n_tokens)
+            there = slice(part.doc_first_token, part.doc_first_token + part.n_tokens)
+            assert read[here].tolist() == ids[there].tolist()
+        for row_number in range(config.data.batch_size):
+            spans = [(t.first_position, t.n_tokens) for t in traced if t.row == row_number]
+            ends = [start + n for start, n in spans]
+            assert [start for start, _ in spans] == [0, *ends[:-1]]
+            assert ends[-1] == 1 + int((batch.labels[row_number] != -100).sum())
+
+
+def test_the_command_traces_a_run(tokens: Path, tmp_path: Path) -> None:
+    api.train(tokens, tmp_path / "run", steps=3, seq_len=32, batch_size=4, device="cpu", settings=SETTINGS)
+    whole = api.trace(tmp_path / "run", 2)
+    assert [t for t in whole if t.row == 1] == api.trace(tmp_path / "run", 2, row=1)
+    assert all(t.url and t.url.startswith(f"https://{t.source}.example.org/") for t in whole)
+    assert "doc_id" in dataclasses.asdict(whole[0])
+    with pytest.raises(ConfigError, match="step must be 1 to 3, got 4"):
+        api.trace(tmp_path / "run", 4)
+    with pytest.raises(ConfigError, match="row must be 0 to 3, got 4"):
+        api.trace(tmp_path / "run", 1, row=4)
