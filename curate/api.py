@@ -44,8 +44,12 @@ def run(
     Raises the errors of `curate.errors`.
     """
     made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
-    changes = {k: v for k, v in (("seed", seed), ("format", format), ("shard_bytes", shard_bytes)) if v is not None}
-    return run_recipe(replace(made, **changes), [os.fspath(i) for i in inputs], Path(out), RunOptions(**options), reporter)
+    changes: dict[str, Any] = {
+        k: v for k, v in (("seed", seed), ("format", format), ("shard_bytes", shard_bytes)) if v is not None
+    }
+    return run_recipe(
+        replace(made, **changes), [os.fspath(i) for i in inputs], Path(out), RunOptions(**options), reporter
+    )
 
 
 def plan(recipe: Recipe | PathLike, inputs: Sequence[PathLike] = ()) -> Any:
@@ -63,7 +67,13 @@ def ingest(inputs: Sequence[PathLike], out: PathLike, **options: Any) -> Summary
 
 
 def run_step(
-    name: str, inputs: Sequence[PathLike], out: PathLike, *, params: dict[str, Any] | None = None, recipe_name: str = "", **options: Any
+    name: str,
+    inputs: Sequence[PathLike],
+    out: PathLike,
+    *,
+    params: dict[str, Any] | None = None,
+    recipe_name: str = "",
+    **options: Any,
 ) -> Summary:
     """Run one step as a recipe of its own. `params` are the step's parameters."""
     recipe = Recipe(name=recipe_name or name, steps=(make_step(name, params or {}, where=f"curate {name}"),))
@@ -82,9 +92,18 @@ def __getattr__(name: str) -> Callable[..., Summary]:
 
 
 def _step_function(name: str, inputs: Sequence[PathLike], out: PathLike, **given: Any) -> Summary:
-    run_words = {"workers", "batch_docs", "ledger", "allow_failed", "stall_s", "train", "seed", "format", "shard_bytes", "reporter"}
+    run_words = {
+        "workers",
+        "batch_docs",
+        "ledger",
+        "allow_failed",
+        "stall_s",
+        "train",
+        "seed",
+        "format",
+        "shard_bytes",
+        "reporter",
+    }
     params = {k: v for k, v in given.items() if k not in run_words}
     options = {k: v for k, v in given.items() if k in run_words}
     return run_step(name, inputs, out, params=params, **options)
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -86,11 +86,15 @@ def check_verdict(step: Step, batch: pa.RecordBatch, verdict: Verdict) -> None:
     reasons = verdict.drop_reason
     if reasons is not None:
         if reasons.type != pa.string() or len(reasons) != batch.num_rows:
-            raise CurateError(f"stage `{step.name}`: drop_reason is {reasons.type}[{len(reasons)}], not string[{batch.num_rows}]")
+            raise CurateError(
+                f"stage `{step.name}`: drop_reason is {reasons.type}[{len(reasons)}], not string[{batch.num_rows}]"
+            )
         if reasons.null_count < len(reasons):
             unknown = set(pc.unique(reasons.drop_null()).to_pylist()) - set(step.spec.reasons)
             if unknown:
-                raise CurateError(f"stage `{step.name}` gave the reason {sorted(unknown)[0]!r}, which it does not declare")
+                raise CurateError(
+                    f"stage `{step.name}` gave the reason {sorted(unknown)[0]!r}, which it does not declare"
+                )
 
 
 def empty_columns(step: Step) -> dict[str, pa.Array]:
@@ -101,10 +105,10 @@ def empty_columns(step: Step) -> dict[str, pa.Array]:
     return columns
 
 
-def with_columns(batch: pa.RecordBatch, columns: dict[str, pa.Array] | object) -> pa.RecordBatch:
+def with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
     """Return the batch with columns replaced in place or added at the end, in the order given."""
     names, arrays = list(batch.schema.names), list(batch.columns)
-    for name, array in dict(columns).items():  # type: ignore[call-overload]
+    for name, array in columns.items():
         if name in names:
             arrays[names.index(name)] = array
         else:

@@ -1,11 +1,11 @@
-"""Every error this project raises on purpose; each says what, where and what to do.
+"""Every error this project raises on purpose, and how untrusted text is shown in them.
 
-    CurateError                 exit code 1
-      InputError                exit code 2   bad recipe, bad path, bad file: nothing was done
-        RecipeError             exit code 2   carries the recipe's file and line
-      ShardsFailed              exit code 3   finished or stopped with failed shards
-      AccountingError           exit code 4   docs or bytes do not add up
-      Stopped                   exit code 75  stopped on purpose, resumable: disk full, SIGTERM
+CurateError                 exit code 1
+  InputError                exit code 2   bad recipe, bad path, bad file: nothing was done
+    RecipeError             exit code 2   carries the recipe's file and line
+  ShardsFailed              exit code 3   finished or stopped with failed shards
+  AccountingError           exit code 4   docs or bytes do not add up
+  Stopped                   exit code 75  stopped on purpose, resumable: disk full, SIGTERM
 """
 
 from __future__ import annotations
@@ -47,3 +47,8 @@ class Stopped(CurateError):
     """The run was stopped and can be resumed with the same command."""
 
     exit_code = 75
+
+
+def printable(text: str) -> str:
+    """Return text that cannot steer a terminal: control and direction characters are shown escaped."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -80,7 +81,7 @@ def write_verdicts(out: Path, verdicts: pa.Table) -> None:
     ordered = verdicts.sort_by([("shard", "ascending"), ("row", "ascending")]).combine_chunks()
     shards = ordered["shard"].to_numpy()
     starts = [0, *(i for i in range(1, len(shards)) if shards[i] != shards[i - 1]), len(shards)]
-    for start, end in zip(starts, starts[1:], strict=False):
+    for start, end in pairwise(starts):
         rows = ordered.slice(start, end - start).drop_columns(["shard"])
         pq.write_table(rows, folder / f"{shards[start]:05d}.parquet", compression="zstd")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from curate.accounting import totals
 from curate.receipts import discard, read_receipt
-from curate.runner import lock, phase_receipts
 from curate.rundir import Run, open_run
+from curate.runner import lock, phase_receipts
 
 
 @dataclass
@@ -35,7 +35,14 @@ def status(run: str | Path) -> RunStatus:
         found.finished &= done
         counted = totals(receipts)
         found.phases.append(
-            {"phase": phase.folder, "does": phase.title, "shards_done": len(receipts), "folds_done": folds, "done": done, **counted}
+            {
+                "phase": phase.folder,
+                "does": phase.title,
+                "shards_done": len(receipts),
+                "folds_done": folds,
+                "done": done,
+                **counted,
+            }
         )
     found.finished &= (opened.path / "published.json").exists()
     return found

@@ -173,7 +173,9 @@ def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> No
         if missing:
             writers = [s.name for s in recipe.steps if missing[0] in s.spec.writes]
             hint = f"; put `{writers[0]}` above it" if writers else ""
-            raise RecipeError(f"step `{step.id}` reads the column `{missing[0]}`, which nothing above writes{hint}", step.where)
+            raise RecipeError(
+                f"step `{step.id}` reads the column `{missing[0]}`, which nothing above writes{hint}", step.where
+            )
         _check_needs(recipe, above)
         columns |= set(step.spec.writes)
         if step.mode == "tag":

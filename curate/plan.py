@@ -13,6 +13,7 @@ from typing import Any
 
 from curate.errors import InputError
 from curate.recipe import SourceSpec
+from curate.sketches import n_parts_for
 from curate.source import ShardRef, Slice
 
 HIDDEN = (".", "_")  # files and folders that begin so are skipped inside folders, as Spark and Arrow do
@@ -29,6 +30,11 @@ class Plan:
         return sum(size for size in self.inputs.values())
 
     @property
+    def n_parts(self) -> int:
+        """Number of parts of every fold."""
+        return n_parts_for(self.n_bytes)
+
+    @property
     def inputs(self) -> dict[str, int]:
         """Input name → size in bytes, each file once."""
         return {s.name: s.size_bytes for shard in self.shards for s in shard.slices}
@@ -36,7 +42,9 @@ class Plan:
     @property
     def key(self) -> str:
         """Digest of names, sizes and cuts. Where the files lie plays no part."""
-        rows = [[(s.name, s.kind, s.source, s.start, s.end, s.size_bytes) for s in shard.slices] for shard in self.shards]
+        rows = [
+            [(s.name, s.kind, s.source, s.start, s.end, s.size_bytes) for s in shard.slices] for shard in self.shards
+        ]
         return blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> list[list[dict[str, Any]]]:

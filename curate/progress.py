@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from curate.engines.local import Failure, Progress
+from curate.errors import printable
 from curate.phases import Phase
 
 Tell = Callable[[Progress], None]
@@ -61,7 +62,9 @@ class Lines:
 
     def phase_done(self, phase: Phase, counted: Mapping[str, Any]) -> None:
         docs = counted["docs"]
-        left = f"{docs['dropped']:,} dropped" + (f", {docs['quarantined']:,} quarantined" if docs["quarantined"] else "")
+        left = f"{docs['dropped']:,} dropped" + (
+            f", {docs['quarantined']:,} quarantined" if docs["quarantined"] else ""
+        )
         self.say(f"✓ {phase.number:02d} {phase.title}: {docs['in']:,} docs in, {docs['kept']:,} kept, {left}")
         for span in counted["damaged"][:5]:
             self.say(
@@ -90,7 +93,12 @@ class Bar(Lines):
         from rich.progress import Progress as RichProgress
 
         started = time.monotonic()
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[line]}"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[line]}"),
+            TimeElapsedColumn(),
+        )
         with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
             shown = bar.add_task(printable(title)[:48], total=n_tasks, line="")
             yield lambda progress: bar.update(
@@ -110,11 +118,6 @@ def describe(progress: Progress, elapsed_s: float) -> str:
     if 0 < progress.n_done < progress.n_tasks:
         parts.append(f"{elapsed_s / progress.n_done * (progress.n_tasks - progress.n_done):,.0f} s left")
     return ", ".join(parts)
-
-
-def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: control and direction characters are shown escaped."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def reporter_for_stderr() -> Reporter:

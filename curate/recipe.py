@@ -66,8 +66,20 @@ class Recipe:
     train: Mapping[str, Any] | None = None
     shard_bytes: int = SHARD_BYTES
     format: Literal["parquet", "jsonl"] = "parquet"
-    seed: int = 0
+    seed: int | None = None  # of all steps that draw and are not given one of their own
     folder: str = "."  # relative source paths start here; own stages are imported from here
+
+    def seeded(self) -> Recipe:
+        """Return the recipe with its seed handed to the steps that have one and were not given their own."""
+        if self.seed is None:
+            return self
+        steps = []
+        for step in self.steps:
+            if "seed" in {f.name for f in dataclasses.fields(step.spec)} and "seed" not in step.given:
+                step = dataclasses.replace(step, spec=dataclasses.replace(step.spec, seed=self.seed))
+            steps.append(step)
+        train = None if self.train is None else {"seed": self.seed, **self.train}
+        return dataclasses.replace(self, steps=tuple(steps), train=train)
 
 
 def load_recipe(name: str) -> Recipe:
@@ -192,7 +204,11 @@ class _Reader:
                     raise RecipeError("a step is a name, or {name: {parameter: value}}", self.where(child))
                 name, options = next(iter(pairs.items()))
                 empty = isinstance(options, yaml.ScalarNode) and self.value(options) is None
-                given = {} if empty else {k: (self.value(n), n) for k, n in self.mapping(options, None, f"`{name}`").items()}
+                given = (
+                    {}
+                    if empty
+                    else {k: (self.value(n), n) for k, n in self.mapping(options, None, f"`{name}`").items()}
+                )
             if not isinstance(name, str):
                 raise RecipeError(f"{name!r} is not the name of a step", self.where(child))
             taken = {step.id for step in found}
@@ -245,7 +261,9 @@ def make_step(
     return Step(id=step_id, name=name, spec=spec, where=where, given=dict(given), **runner)
 
 
-def _runner_words(name: str, given: Mapping[str, Any], is_fold: bool, where: str, lines: Mapping[str, str]) -> dict[str, Any]:
+def _runner_words(
+    name: str, given: Mapping[str, Any], is_fold: bool, where: str, lines: Mapping[str, str]
+) -> dict[str, Any]:
     kinds: dict[str, Any] = {"id": str, "mode": Literal["drop", "tag"], "save": bool, "skip_tagged": bool}
     found = {}
     for key in RUNNER_KEYS:

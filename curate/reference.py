@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from curate.registry import STEPS, params, step_class
@@ -32,7 +33,9 @@ def describe_step(name: str) -> dict[str, Any]:
             for param in known
         ],
         "reads": list(cls.reads),
-        "writes": {column: str(kind) for column, kind in spec.writes.items()} if not isinstance(spec.writes, property) else {},
+        "writes": {column: str(kind) for column, kind in spec.writes.items()}
+        if not isinstance(spec.writes, property)
+        else {},
         "reasons": list(spec.reasons) if not isinstance(spec.reasons, property) else [],
     }
 
@@ -56,3 +59,17 @@ def type_name(kind: Any) -> str:
 
 def _shown(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def step_lines(step: dict[str, Any]) -> Iterator[str]:
+    """Yield a described step as people read it."""
+    yield f"{step['name']} ({step['kind']}, version {step['version']}): {step['summary']}"
+    yield ""
+    yield from step["doc"].splitlines()
+    yield ""
+    for param in step["params"]:
+        yield f"  {param['name']}: {param['type']} = {param['default']}"
+        if param["help"]:
+            yield f"      {param['help']}"
+    for word in ("reads", "writes", "reasons"):
+        yield f"  {word}: {', '.join(step[word]) or 'none'}"

@@ -27,17 +27,31 @@ class Entry:
 
 
 STEPS: Mapping[str, Entry] = {
-    "url_filter": Entry("curate.stages.url_filter", "UrlFilter", "stage", "Drop docs by their URL: blocked domains and words."),
+    "url_filter": Entry(
+        "curate.stages.url_filter", "UrlFilter", "stage", "Drop docs by their URL: blocked domains and words."
+    ),
     "extract": Entry("curate.stages.extract", "Extract", "stage", "Turn HTML into the page's main text."),
-    "normalize": Entry("curate.stages.normalize", "Normalize", "stage", "Repair mojibake, apply NFC, fold white space."),
+    "normalize": Entry(
+        "curate.stages.normalize", "Normalize", "stage", "Repair mojibake, apply NFC, fold white space."
+    ),
     "language": Entry("curate.stages.language", "Language", "stage", "Identify the language; keep the ones you name."),
-    "quality": Entry("curate.stages.quality", "Quality", "stage", "Measure text signals and apply a published set of rules."),
-    "toxicity": Entry("curate.stages.toxicity", "Toxicity", "stage", "Score toxic vocabulary by density, not by single words."),
+    "quality": Entry(
+        "curate.stages.quality", "Quality", "stage", "Measure text signals and apply a published set of rules."
+    ),
+    "toxicity": Entry(
+        "curate.stages.toxicity", "Toxicity", "stage", "Score toxic vocabulary by density, not by single words."
+    ),
     "redact": Entry("curate.stages.redact", "Redact", "stage", "Mask e-mail addresses, phone numbers, IPs and more."),
     "dedup": Entry("curate.folds.dedup", "Dedup", "fold", "Keep one doc of each cluster of (near-)duplicates."),
-    "train_tokenizer": Entry("curate.folds.train_tokenizer", "TrainTokenizer", "fold", "Train a byte-level BPE tokenizer on the docs."),
-    "tokenize": Entry("curate.folds.tokenize", "Tokenize", "fold", "Write shuffled token shards that the trainer reads."),
-    "report": Entry("curate.folds.report", "Report", "fold", "Write the audit: languages, sites, TLDs, what was dropped and why."),
+    "train_tokenizer": Entry(
+        "curate.folds.train_tokenizer", "TrainTokenizer", "fold", "Train a byte-level BPE tokenizer on the docs."
+    ),
+    "tokenize": Entry(
+        "curate.folds.tokenize", "Tokenize", "fold", "Write shuffled token shards that the trainer reads."
+    ),
+    "report": Entry(
+        "curate.folds.report", "Report", "fold", "Write the audit: languages, sites, TLDs, what was dropped and why."
+    ),
 }
 
 

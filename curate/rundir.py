@@ -15,7 +15,6 @@ from curate.phases import Phase, split_into_phases, step_identity
 from curate.plan import Plan
 from curate.receipts import Receipt, read_receipt, write_atomically
 from curate.recipe import Recipe, SourceSpec, Step, make_step
-from curate.sketches import n_parts_for
 from curate.source import ShardRef
 
 FORMAT = 1
@@ -35,7 +34,7 @@ class Run:
 
     @property
     def n_parts(self) -> int:
-        return n_parts_for(self.plan.n_bytes)
+        return self.plan.n_parts
 
     def phase_folder(self, phase: Phase) -> Path:
         return self.path / "phases" / phase.folder
@@ -55,7 +54,7 @@ class Run:
     def docs_file(self, phase: Phase, shard: ShardRef) -> Path:
         """Return the docs a phase wrote for a shard, by its receipt."""
         receipt = read_receipt(self.shard_receipt(phase, shard))
-        return self.phase_folder(phase) / receipt["docs_file"]["path"]
+        return self.phase_folder(phase) / str(receipt["docs_file"]["path"])
 
     def fold_out(self, step_id: str) -> tuple[Path, Receipt]:
         """Return the folder that a fold's `finish` wrote, and its receipt."""
@@ -119,7 +118,9 @@ def open_run(path: Path) -> Run:
             taken = {step.id for step in steps}
             steps.append(make_step(row["name"], {**row["given"], "id": row["id"]}, taken=taken, where=str(file)))
         sources = tuple(SourceSpec(r["name"], tuple(r["paths"]), r["weight"]) for r in recipe.pop("sources"))
-        return Run(path, Recipe(steps=tuple(steps), sources=sources, **recipe), Plan.from_json(stored["shards"]))
+        return Run(
+            path, Recipe(steps=tuple(steps), sources=sources, **recipe).seeded(), Plan.from_json(stored["shards"])
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} cannot be read ({error}); it was changed or cut") from error
 
@@ -141,7 +142,9 @@ def create_or_open(path: Path, recipe: Recipe, plan: Plan) -> Run:
         return run
     stored = open_run(path)
     if stored.recipe.name != recipe.name:
-        raise InputError(f"{path} holds a run of the recipe {stored.recipe.name!r}, not {recipe.name!r}; choose another -o")
+        raise InputError(
+            f"{path} holds a run of the recipe {stored.recipe.name!r}, not {recipe.name!r}; choose another -o"
+        )
     if stored.plan.key != plan.key:
         raise InputError(f"{path} was planned for other inputs ({_difference(stored.plan, plan)}); choose another -o")
     if run.to_json() != file.read_text(encoding="utf-8"):

@@ -68,7 +68,7 @@ def plan_for(recipe: Recipe, inputs: Sequence[str] = ()) -> tuple[Recipe, Plan]:
     plan = make_plan(recipe.sources, recipe.shard_bytes, recipe.folder)
     for columns in _source_columns(plan):
         check_columns(recipe, columns)
-    return recipe, plan
+    return recipe.seeded(), plan
 
 
 def _source_columns(plan: Plan) -> Iterator[set[str]]:
@@ -85,7 +85,11 @@ def _source_columns(plan: Plan) -> Iterator[set[str]]:
 
 
 def run_recipe(
-    recipe: Recipe, inputs: Sequence[str], out: Path, options: RunOptions | None = None, reporter: Reporter | None = None
+    recipe: Recipe,
+    inputs: Sequence[str],
+    out: Path,
+    options: RunOptions | None = None,
+    reporter: Reporter | None = None,
 ) -> Summary:
     """Run a recipe into a folder, or go on with the run that is there; return what it came to.
 
@@ -97,7 +101,10 @@ def run_recipe(
     with lock(out):
         run = create_or_open(out, recipe, plan)
         summary = Summary(str(out), recipe.name, len(plan.shards), wrote_anything=False)
-        with stop_on_signals() as stopping, LocalEngine(out, options.workers, stall_s=options.stall_s, extra_path=recipe.folder) as engine:
+        with (
+            stop_on_signals() as stopping,
+            LocalEngine(out, options.workers, stall_s=options.stall_s, extra_path=recipe.folder) as engine,
+        ):
             engine.stopping = stopping
             for phase in run.phases:
                 _run_phase(run, phase, engine, options, reporter, summary)
@@ -152,7 +159,9 @@ def _do(
     if not tasks:
         return
     summary.wrote_anything = True
-    with reporter.working(phase.title if tasks[0].kind == "shard" else f"{tasks[0].fold} ({tasks[0].kind})", len(tasks)) as tell:
+    with reporter.working(
+        phase.title if tasks[0].kind == "shard" else f"{tasks[0].fold} ({tasks[0].kind})", len(tasks)
+    ) as tell:
         failures = engine.run(tasks, tell)
     for failure in failures:
         _raise_if_hopeless(failure)

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.accounting import check_shard
-from curate.apply import Leaving, apply_stage, concat, split, text_bytes, with_columns
+from curate.apply import Leaving, apply_stage, split, text_bytes, with_columns
 from curate.dataset import DocsWriter, docs_schema, read_docs
 from curate.errors import CurateError, InputError
 from curate.fold import Position
@@ -172,7 +172,9 @@ def _quarantine_rows(
 
 def _read(run: Run, phase: Phase, shard: ShardRef, tally: dict[str, Tally]) -> Iterator[pa.RecordBatch]:
     if phase.upstream is not None:
-        columns = None if phase.writes_docs else sorted({c for s in phase.folds for c in (*s.spec.reads, *s.spec.may_read)})
+        columns = (
+            None if phase.writes_docs else sorted({c for s in phase.folds for c in (*s.spec.reads, *s.spec.may_read)})
+        )
         if columns is not None:
             columns += [s.tag_column for s in run.recipe.steps if s.mode == "tag"]
         yield from read_docs(run.docs_file(run.phases[phase.upstream], shard), columns)
@@ -244,7 +246,9 @@ def _filled(
 class _Files:
     """The files of one attempt at one shard: docs, ledger, one sketch per fold."""
 
-    def __init__(self, run: Run, phase: Phase, shard: ShardRef, folder: Path, attempt: str, options: PassOptions) -> None:
+    def __init__(
+        self, run: Run, phase: Phase, shard: ShardRef, folder: Path, attempt: str, options: PassOptions
+    ) -> None:
         self.run, self.phase, self.shard, self.folder = run, phase, shard, folder
         self.verdicts = _Verdicts(run, phase, shard)
         self.ledger = LedgerWriter(signals=options.ledger == "full")
@@ -274,7 +278,11 @@ class _Files:
         for step in self.folds:
             shown = _show(step, batch)
             if step.skip_tagged:
-                tags = [batch[s.tag_column] for s in self.run.recipe.steps if s.mode == "tag" and s.tag_column in batch.schema.names]
+                tags = [
+                    batch[s.tag_column]
+                    for s in self.run.recipe.steps
+                    if s.mode == "tag" and s.tag_column in batch.schema.names
+                ]
                 counts.skipped_tagged[step.id] += self._sketch_untagged(step, shown, tags, first_row)
             elif shown.num_rows:
                 self._sketch(step, shown, first_row)
@@ -290,7 +298,7 @@ class _Files:
                 if row > start:
                     self._sketch(step, shown.slice(start, row - start), first_row + start)
                 start = row + 1
-        return sum(flags) - 1
+        return flags.count(True) - 1
 
     def add_leaving(self, leaving: Leaving) -> None:
         rows = ledger_rows(leaving)
@@ -326,7 +334,12 @@ class _Files:
         for step in self.folds:
             writer = self.sketches[step.id]
             if not writer.has_schema:
-                writer.add(step.spec.sketch(_show(step, pa.RecordBatch.from_pylist([], schema=schema)), Position(self.shard.number, 0, self.run.n_parts)))
+                writer.add(
+                    step.spec.sketch(
+                        _show(step, pa.RecordBatch.from_pylist([], schema=schema)),
+                        Position(self.shard.number, 0, self.run.n_parts),
+                    )
+                )
         rows = self.ledger.write(self.ledger_path)
         entries["ledger_file"] = describe(self.ledger_path, self.folder, rows=rows)
         entries["sketch_files"] = {}
@@ -379,5 +392,3 @@ def _tally_json(tally: Tally) -> dict[str, Any]:
 def _slice_bytes(piece: Any) -> int | None:
     """Return the bytes a slice must account for; None where the format counts rows."""
     return None if piece.kind == "parquet" else piece.end - piece.start
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ class SketchWriter:
         cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
         spans = [
             (int(part[lo]), at, min(at + BLOCK_ROWS, hi))
-            for lo, hi in zip(cuts, cuts[1:], strict=False)
+            for lo, hi in pairwise(cuts)
             for at in range(lo, hi, BLOCK_ROWS)
         ]
         schema = _with_parts(table.schema, [number for number, _, _ in spans])
@@ -162,7 +163,9 @@ def _merge(paths: Sequence[Path], key: str, by: list[tuple[str, str]]) -> Iterat
         refill(i)
     while any(head is not None for head in heads):
         # A key may run on into the next block; only keys below the last one of an unfinished run are whole.
-        bounds = [h[key][-1].as_py() for i, h in enumerate(heads) if h is not None and at[i] < readers[i].num_record_batches]
+        bounds = [
+            h[key][-1].as_py() for i, h in enumerate(heads) if h is not None and at[i] < readers[i].num_record_batches
+        ]
         bound = min(bounds) if bounds else None
         taken = []
         for i, head in enumerate(heads):

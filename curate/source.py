@@ -84,5 +84,3 @@ class Source(Protocol):
 def doc_id(name: str, offset: int) -> str:
     """Return 32 hex digits: blake2b-128 of input name, a zero byte, and the record's offset (or row)."""
     return blake2b(b"%s\x00%d" % (name.encode(), offset), digest_size=16).hexdigest()
-
-

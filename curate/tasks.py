@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from curate.fold_tasks import run_finish, run_reduce
@@ -20,11 +20,15 @@ class Task:
     shard: int = -1
     fold: str = ""
     part: int = -1
-    options: PassOptions = PassOptions()
+    options: PassOptions = field(default_factory=PassOptions)
 
     @property
     def title(self) -> str:
-        at = {"shard": f"shard {self.shard:05d}", "reduce": f"{self.fold} part {self.part}", "finish": f"{self.fold} finish"}
+        at = {
+            "shard": f"shard {self.shard:05d}",
+            "reduce": f"{self.fold} part {self.part}",
+            "finish": f"{self.fold} finish",
+        }
         return f"phase {self.phase:02d} {at[self.kind]}"
 
     def to_json(self) -> dict[str, Any]:

@@ -105,7 +105,9 @@ class _Checker:
         dropped = sum(n for reasons in docs["dropped"].values() for n in reasons.values())
         quarantined = sum(docs["quarantined"].values())
         if docs["in"] != docs["kept"] + dropped + quarantined:
-            self.wrong(file, f"{docs['in']} docs in ≠ {docs['kept']} kept + {dropped} dropped + {quarantined} quarantined")
+            self.wrong(
+                file, f"{docs['in']} docs in ≠ {docs['kept']} kept + {dropped} dropped + {quarantined} quarantined"
+            )
         if text["in"] + text["rewritten"] != text["kept"] + text["dropped"] + text["quarantined"]:
             self.wrong(file, "text bytes do not add up")
 
@@ -152,7 +154,9 @@ class _Checker:
             self.wrong(path, f"{found} rows, {n_rows} {what}")
 
     def _recount(self, folder: Path, receipt: dict[str, Any]) -> None:
-        ledger = pq.read_table(folder / receipt["ledger_file"]["path"], columns=["step", "reason", "outcome", "text_bytes"])
+        ledger = pq.read_table(
+            folder / receipt["ledger_file"]["path"], columns=["step", "reason", "outcome", "text_bytes"]
+        )
         told = {(s, r): n for s, reasons in receipt["docs"]["dropped"].items() for r, n in reasons.items()}
         is_dropped = pc.equal(ledger["outcome"], "dropped")
         rows = ledger.filter(is_dropped).select(["step", "reason"]).to_pylist()
@@ -199,9 +203,10 @@ class _Checker:
             self.verdict.n_files += 1
             if not shown.is_file():
                 self.wrong(shown, "missing")
-            elif not name.endswith(".jsonl.zst") and source.is_file() and not shown.samefile(source):
-                if _sha256(shown) != _sha256(source):
-                    self.wrong(shown, f"is not {target}")
+                continue
+            same = name.endswith(".jsonl.zst") or not source.is_file() or shown.samefile(source)
+            if not same and _sha256(shown) != _sha256(source):
+                self.wrong(shown, f"is not {target}")
 
     def every_doc_once(self) -> None:
         """Follow every doc_id: what was read is, exactly once, a document or a row of the ledger."""

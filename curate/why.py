@@ -106,7 +106,9 @@ def _mates(run: Run, row: dict[str, Any]) -> list[dict[str, Any]]:
     mates = []
     for phase, mate in _rows(run, "cluster_id", [cluster]):
         if mate["doc_id"] != row["doc_id"]:
-            mates.append({"doc_id": mate["doc_id"], "url": mate["url"], "outcome": "kept" if phase is None else mate["outcome"]})
+            mates.append(
+                {"doc_id": mate["doc_id"], "url": mate["url"], "outcome": "kept" if phase is None else mate["outcome"]}
+            )
     mates.sort(key=lambda m: (m["doc_id"] != cluster, m["doc_id"]))
     return mates[:MAX_MATES]
 

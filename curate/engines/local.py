@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,15 +154,25 @@ class _Worker:
             self._shared = mmap.mmap(opened.fileno(), NOTE.size)
         task_read, task_write = os.pipe()
         answer_read, answer_write = os.pipe()
-        paths = [p for p in [str(Path(__file__).resolve().parents[2]), extra_path, os.environ.get("PYTHONPATH", "")] if p]
+        paths = [
+            p for p in [str(Path(__file__).resolve().parents[2]), extra_path, os.environ.get("PYTHONPATH", "")] if p
+        ]
         environment = {
             **os.environ,
-            **{name: "1" for name in THREAD_VARIABLES},
+            **dict.fromkeys(THREAD_VARIABLES, "1"),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": os.pathsep.join(paths),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "curate.engines.worker", str(folder), str(note_file), str(task_read), str(answer_write)],
+            [
+                sys.executable,
+                "-m",
+                "curate.engines.worker",
+                str(folder),
+                str(note_file),
+                str(task_read),
+                str(answer_write),
+            ],
             pass_fds=(task_read, answer_write),
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else subprocess.DEVNULL,
@@ -209,10 +220,8 @@ class _Worker:
     def close(self, *, kill: bool) -> None:
         if kill:
             self.process.kill()
-        try:
+        with suppress(BrokenPipeError):  # what was not sent is of no use to a dead process
             self._tasks.close()
-        except BrokenPipeError:
-            pass  # what was not sent is of no use to a dead process
         self.process.wait()
         self.answers.close()
 

@@ -1,0 +1,207 @@
+"""How commands are made: shared options, steps and trainer functions turned into commands, errors into exit codes."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import functools
+import importlib
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from curate.errors import CurateError, InputError, printable
+from curate.registry import STEPS
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; made if it is not there.")]
+Inputs = Annotated[list[str] | None, typer.Argument(help="Files, folders, globs or earlier runs.")]
+Workers = Annotated[int, typer.Option(min=1, help="Worker processes. Plays no part in what comes out.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable summary on stdout, nothing else.")]
+Format = Annotated[Literal["parquet", "jsonl"] | None, typer.Option(help="Form of documents/.")]
+Ledger = Annotated[Literal["full", "reasons"], typer.Option(help="Keep all signals of dropped docs, or reasons only.")]
+ShardBytes = Annotated[int | None, typer.Option(min=1, help="Input bytes per shard; part of the plan.")]
+AllowFailed = Annotated[bool, typer.Option("--allow-failed", help="Go on past shards that failed; still exit 3.")]
+BatchDocs = Annotated[int | None, typer.Option(min=1, help="Docs per batch at most. Plays no part in what comes out.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the steps that draw; those with a seed of their own keep it.")]
+RunFolder = Annotated[Path, typer.Argument(help="Folder of a run.")]
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn the errors of `curate.errors` into one line on stderr and their exit code."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except CurateError as error:
+            code, line = error.exit_code, str(error)
+        except KeyboardInterrupt:
+            code, line = 130, "interrupted; run the same command again to go on"
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+                raise
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            code = 75 if full else 2
+            line = f"{error.filename or 'output'}: {error.strerror}" + (
+                "; make room and run the same command again" if full else ""
+            )
+        except Exception as error:
+            if not hasattr(error, "exit_code"):  # the trainer's errors carry one too
+                raise
+            code, line = error.exit_code, str(error)
+        typer.echo(f"{'stopped' if code in (75, 130) else 'error'}: {printable(line)}", err=True)
+        raise typer.Exit(code)
+
+    return call
+
+
+def step_command(name: str) -> Callable[..., None]:
+    """Return the command of one step: its parameters become options."""
+    from curate import api
+    from curate.recipe import coerce
+    from curate.registry import params, step_class
+
+    cls = step_class(name)
+    own = [param for param in params(cls) if _option_type(param.type) is not None]
+
+    def command(inputs: list[str], out: Path, **given: Any) -> None:
+        as_json, words = given.pop("as_json"), {"workers", "format", "ledger", "shard_bytes"}
+        step_params = {k: (list(v) if isinstance(v, (list, tuple)) else v) for k, v in given.items() if k not in words}
+        hints = {param.name: param for param in own}
+        chosen = {
+            k: v for k, v in step_params.items()
+            if k not in hints or coerce(v, hints[k].type, k) != hints[k].default
+        }  # fmt: skip
+        if chosen.get("mode") == "drop":
+            del chosen["mode"]
+        options = {k: v for k, v in given.items() if k in words}
+        report_run(
+            lambda reporter: api.run_step(name, inputs, out, params=chosen, reporter=reporter, **options), as_json
+        )
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    required = inspect.Parameter(
+        "inputs",
+        keyword,
+        annotation=Annotated[list[str], typer.Argument(help="Files, folders, globs or earlier runs.")],
+    )
+    parameters = [required, inspect.Parameter("out", keyword, annotation=Out, default=Path("out"))]
+    for param in own:
+        default = list(param.default) if isinstance(param.default, tuple) else param.default
+        default = inspect.Parameter.empty if default is dataclasses.MISSING else default
+        option = Annotated[_option_type(param.type), typer.Option(help=param.help or None)]  # type: ignore[valid-type]
+        parameters.append(inspect.Parameter(param.name, keyword, annotation=option, default=default))
+    if cls.kind == "stage":
+        mode = Annotated[Literal["drop", "tag"], typer.Option(help="Drop docs, or only write the reason as a column.")]
+        parameters.append(inspect.Parameter("mode", keyword, annotation=mode, default="drop"))
+    shared: list[tuple[str, Any, Any]] = [
+        ("workers", Workers, 1), ("format", Format, None), ("ledger", Ledger, "full"),
+        ("shard_bytes", ShardBytes, None), ("as_json", Json, False),
+    ]  # fmt: skip
+    for word, kind, default in shared:
+        parameters.append(inspect.Parameter(word, keyword, annotation=kind, default=default))
+    return _with_signature(command, parameters, f"{STEPS[name].summary}\n\n{inspect.getdoc(cls) or ''}")
+
+
+def _option_type(kind: Any) -> Any:
+    """Return the type of a command-line option for a parameter's type; None if it is for recipes only."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        inner = [a for a in args if a is not type(None)]
+        option = _option_type(inner[0]) if len(inner) == 1 else None
+        return None if option is None else option | None
+    if origin is tuple:
+        return list[str] if args[:1] == (str,) else None
+    return kind if origin is Literal or kind in (str, int, float, bool, Path) else None
+
+
+def _with_signature(command: Callable[..., Any], parameters: list[inspect.Parameter], doc: str) -> Callable[..., Any]:
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__doc__ = doc
+    return command
+
+
+def report_run(work: Callable[[Any], Any], as_json: bool) -> None:
+    from curate.progress import reporter_for_stderr
+
+    summary = work(reporter_for_stderr())
+    if as_json:
+        print_json(dataclasses.asdict(summary))
+        return
+    docs = summary.phases[-1]["docs"]
+    first = summary.phases[0]["docs"]
+    quarantined = sum(phase["docs"]["quarantined"] for phase in summary.phases)
+    did = "done" if summary.wrote_anything else "nothing to do, this run is finished"
+    typer.echo(f"{did}: {first['in']:,} docs in, {docs['kept']:,} kept, {quarantined:,} quarantined → {summary.run}")
+    if summary.train is not None:
+        typer.echo(
+            f"trained: loss {summary.train['first_loss']:.2f} → {summary.train['last_loss']:.2f} → {summary.run}/train"
+        )
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, default=str))
+
+
+def trainer_command(name: str) -> Callable[..., None]:
+    """Return a command of the trainer, with the options of the function of that name in `train.api`."""
+    try:
+        function = getattr(importlib.import_module("train.api"), name)
+    except ModuleNotFoundError as error:
+        missing = error.name
+
+        def absent() -> None:
+            raise InputError(f"`curate {name}` needs {missing}: pip install 'curate[train]'")
+
+        return absent
+    hints = typing.get_type_hints(function, include_extras=True)
+
+    def command(**given: Any) -> None:
+        as_json = given.pop("as_json")
+        _tell_trainer(function(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}), as_json)
+
+    parameters = []
+    for parameter in inspect.signature(function).parameters.values():
+        kind, text = typing.get_args(hints[parameter.name])[:2]
+        required = parameter.default is inspect.Parameter.empty
+        option = parameter.name in ("out", "prompt")
+        made = (
+            typer.Option(*(("-o", "--out") if parameter.name == "out" else ()), help=text)
+            if option or not required
+            else typer.Argument(help=text)
+        )
+        default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        parameters.append(
+            inspect.Parameter(
+                parameter.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                annotation=Annotated[_option_type(kind), made],
+                default=default,
+            )
+        )
+    parameters.append(inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, annotation=Json, default=False))
+    return _with_signature(command, parameters, inspect.getdoc(function) or "")
+
+
+def _tell_trainer(result: Any, as_json: bool) -> None:
+    plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
+    if isinstance(result, list):
+        plain = [dataclasses.asdict(row) for row in result]
+    if as_json:
+        print_json(plain)
+        return
+    if isinstance(plain, dict):
+        for key, value in plain.items():
+            typer.echo(f"{key:<16} {value}")
+    elif isinstance(plain, list):
+        for row in plain:
+            typer.echo("  ".join(f"{key}={value}" for key, value in row.items()))
+    else:
+        typer.echo(plain)
