@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +10,7 @@ import pyarrow as pa
 from curate.schema import HTML_SCHEMA
 from curate.source import Slice, Tally, doc_id
 from curate.sources import http
+from curate.sources.dates import timestamp_of
 from curate.sources.framing import RECORD_START, Headers, Record, Records
 
 MAX_BATCH_DOCS = 64
@@ -19,7 +18,6 @@ MAX_BATCH_BYTES = 16 << 20  # of html; one doc may be larger
 
 TYPES = frozenset({"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"})
 MIME_FAMILIES = frozenset({"application", "audio", "font", "image", "message", "model", "multipart", "text", "video"})
-_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ]?(\d\d):?(\d\d)(?::?(\d\d)(?:\.\d+)?)?)?", re.ASCII)
 
 
 class Warc:
@@ -80,18 +78,6 @@ def _row(piece: Slice, record: Record, html: bytes, charset: str | None) -> dict
         "html": html,
         "http_charset": charset,
     }
-
-
-def timestamp_of(text: str) -> datetime | None:
-    """Return a WARC-Date (ISO 8601 in UTC, or 14 digits) to the second; None where it is no date."""
-    found = _DATE.match(text)
-    if found is None:
-        return None
-    parts = [int(part) for part in found.groups(default="0")]
-    try:
-        return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
-    except ValueError:
-        return None
 
 
 def _page(record: Record) -> tuple[str, bytes | None, str | None]:
