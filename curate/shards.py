@@ -12,14 +12,12 @@ The trainer reads this module and nothing else of `curate`; it needs numpy and p
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,116 +25,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import InputError
+from curate.shard_manifest import DTYPES, READ_BYTES, Manifest, ShardEntry, Total, dtype_for, file_sha256
 
-FORMAT, VERSION = "curate-tokens", 1
+__all__ = [
+    "DTYPES",
+    "MAX_SHARD_BYTES",
+    "InputError",
+    "Manifest",
+    "Place",
+    "ShardEntry",
+    "ShardWriter",
+    "TokenShard",
+    "TokenShards",
+    "TokenStream",
+    "Tokens",
+    "Total",
+    "dtype_for",
+    "file_sha256",
+    "join_shards",
+]
+
 MAX_SHARD_BYTES = 1 << 30
 PROVENANCE_ROWS = 8192  # per row group: one lookup reads one group, about 1 MB
-COPY_BYTES = 4 << 20
-DTYPES: Mapping[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]  # u16 or u32
 Ends = npt.NDArray[np.uint64]
-
-
-def dtype_for(vocab_size: int) -> Literal["uint16", "uint32"]:
-    """Return the narrowest type that holds ids below `vocab_size`."""
-    return "uint16" if vocab_size <= 1 << 16 else "uint32"
-
-
-@dataclass(frozen=True)
-class ShardEntry:
-    """One shard as the manifest lists it. `file` is the name of the `.ds` file; the other two follow from it."""
-
-    file: str
-    source: str
-    split: str
-    n_bytes: int
-    n_tokens: int  # EOS included
-    n_docs: int
-    text_bytes: int  # UTF-8 bytes of the texts, for bits per byte
-    sha256: str
-    index_sha256: str
-    provenance_sha256: str
-
-    @property
-    def index_file(self) -> str:
-        return f"{self.file}.index"
-
-    @property
-    def provenance_file(self) -> str:
-        return f"{self.file.removesuffix('.ds')}.prov.parquet"
-
-
-class Total(NamedTuple):
-    """Sums over the shards of one source and split."""
-
-    n_shards: int
-    n_docs: int
-    n_tokens: int
-    text_bytes: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What `manifest.json` says. `vocab_size` is the largest id the tokenizer has, plus one."""
-
-    dtype: str
-    vocab_size: int
-    eos_id: int
-    bos_id: int
-    pad_id: int
-    tokenizer_sha256: str
-    seed: int
-    split_rule: str
-    shards: tuple[ShardEntry, ...]
-
-    @property
-    def totals(self) -> dict[tuple[str, str], Total]:
-        """Return (source, split) → sums, in the order of the shards."""
-        sums: dict[tuple[str, str], Total] = {}
-        for shard in self.shards:
-            old = sums.get((shard.source, shard.split), Total(0, 0, 0, 0))
-            new = (1, shard.n_docs, shard.n_tokens, shard.text_bytes)
-            sums[shard.source, shard.split] = Total(*(a + b for a, b in zip(old, new, strict=True)))
-        return sums
-
-    def to_json(self) -> str:
-        """Return the text of `manifest.json`: sorted keys, totals spelled out for readers that do not add."""
-        plain = dataclasses.asdict(self)
-        plain |= {"format": FORMAT, "version": VERSION, "tokenizer_file": "tokenizer.json"}
-        plain["totals"] = [{"source": s, "split": p, **t._asdict()} for (s, p), t in self.totals.items()]
-        return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-    @staticmethod
-    def of_json(text: str, where: str) -> Manifest:
-        """Parse and check `manifest.json`; raises InputError that names the field."""
-        try:
-            plain = json.loads(text)
-            if (plain.pop("format"), plain.pop("version")) != (FORMAT, VERSION):
-                raise InputError(f"{where}: not a {FORMAT} manifest of version {VERSION}")
-            totals = plain.pop("totals")
-            plain.pop("tokenizer_file")
-            plain["shards"] = tuple(ShardEntry(**row) for row in plain["shards"])
-            manifest = Manifest(**plain)
-            said = {(row.pop("source"), row.pop("split")): Total(**row) for row in totals}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{where}: damaged manifest: {error!r}") from error
-        if said != manifest.totals:
-            raise InputError(f"{where}: the totals are not the sums of the shards")
-        manifest._check(where)
-        return manifest
-
-    def _check(self, where: str) -> None:
-        if self.dtype not in DTYPES:
-            raise InputError(f"{where}: dtype {self.dtype!r}; allowed: {', '.join(DTYPES)}")
-        if self.vocab_size > 1 << (8 * DTYPES[self.dtype].itemsize):
-            raise InputError(f"{where}: vocab_size {self.vocab_size:,} does not fit dtype {self.dtype}")
-        for name in ("eos_id", "bos_id", "pad_id"):
-            if not 0 <= getattr(self, name) < self.vocab_size:
-                raise InputError(f"{where}: {name} {getattr(self, name)} is outside the vocabulary")
-        for shard in self.shards:
-            if Path(shard.file).name != shard.file or not shard.file.endswith(".ds"):
-                raise InputError(f"{where}: shard file {shard.file!r} is not a plain name that ends in .ds")
 
 
 class ShardWriter:
@@ -168,7 +81,7 @@ class ShardWriter:
         self._index.write((np.cumsum(n_tokens, dtype=np.uint64) + np.uint64(self.n_tokens)).astype("<u8"))
         self.n_tokens += len(tokens)
         self.n_docs += provenance.num_rows
-        self.text_bytes += sum(provenance["text_bytes"].to_pylist())
+        self.text_bytes += int(provenance["text_bytes"].to_numpy().sum())
         self._held.append(provenance)
         self._n_held += provenance.num_rows
         while self._n_held >= PROVENANCE_ROWS:
@@ -265,37 +178,34 @@ class TokenShard:
         """Return all provenance rows of this shard."""
         return pq.read_table(self.folder / self.entry.provenance_file)
 
-    def check(self, vocab_size: int, *, deep: bool = False) -> None:
-        """Compare the files with the manifest: sizes, counts; `deep` adds checksums and every id. Raises InputError."""
-        entry = self.entry
-        sizes = {entry.file: entry.n_tokens * DTYPES[self.dtype].itemsize, entry.index_file: 8 * entry.n_docs}
-        for name, n_bytes in sizes.items():
-            path = self.folder / name
+    def check(self, manifest: Manifest, *, deep: bool = False) -> None:
+        """Compare the files with the manifest: sizes and counts; `deep` adds checksums, ids and EOS.
+
+        Raises InputError that names the file.
+        """
+        entry, size = self.entry, DTYPES[self.dtype].itemsize
+        ids, index, rows = (self.folder / n for n in (entry.file, entry.index_file, entry.provenance_file))
+        if entry.n_bytes != entry.n_tokens * size:
+            raise InputError(f"{ids}: {entry.n_bytes:,} bytes are not {entry.n_tokens:,} tokens of {self.dtype}")
+        for path, n_bytes in ((ids, entry.n_bytes), (index, 8 * entry.n_docs)):
             if not path.is_file():
                 raise InputError(f"{path}: listed in the manifest, but missing")
-            if path.stat().st_size != n_bytes:
-                raise InputError(
-                    f"{path}: {path.stat().st_size:,} bytes, the manifest says {n_bytes:,}: cut or foreign file"
-                )
-        if entry.n_bytes != sizes[entry.file]:
-            raise InputError(
-                f"{self.folder / entry.file}: {entry.n_bytes:,} bytes are not {entry.n_tokens:,} x {self.dtype}"
-            )
-        if entry.n_docs and int(self.ends[-1]) != entry.n_tokens:
-            raise InputError(
-                f"{self.folder / entry.index_file}: ends at token {self.ends[-1]}, the shard at {entry.n_tokens}"
-            )
-        path = self.folder / entry.provenance_file
+            found = path.stat().st_size
+            if found != n_bytes:
+                raise InputError(f"{path}: {found:,} bytes, the manifest says {n_bytes:,}: cut or foreign file")
+        if (int(self.ends[-1]) if entry.n_docs else 0) != entry.n_tokens:
+            raise InputError(f"{index}: the last document does not end at token {entry.n_tokens:,}")
         try:
-            n_rows = pq.read_metadata(path).num_rows
+            n_rows = pq.read_metadata(rows).num_rows
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path}: unreadable: {error}") from error
+            raise InputError(f"{rows}: unreadable: {error}") from error
         if n_rows != entry.n_docs:
-            raise InputError(f"{path}: {n_rows:,} rows for {entry.n_docs:,} documents")
+            raise InputError(f"{rows}: {n_rows:,} rows for {entry.n_docs:,} documents")
         if deep:
-            self._check_bytes(vocab_size)
+            self._check_checksums()
+            self._check_ids(manifest)
 
-    def _check_bytes(self, vocab_size: int) -> None:
+    def _check_checksums(self) -> None:
         entry = self.entry
         digests = {
             entry.file: entry.sha256, entry.index_file: entry.index_sha256,
@@ -304,12 +214,17 @@ class TokenShard:
         for name, digest in digests.items():
             if file_sha256(self.folder / name) != digest:
                 raise InputError(f"{self.folder / name}: its sha256 is not the one in the manifest")
-        if np.any(np.diff(self.ends.astype(np.int64)) <= 0):
-            raise InputError(f"{self.folder / entry.index_file}: the document ends do not rise")
-        for start in range(0, entry.n_tokens, COPY_BYTES):
-            worst = int(self.tokens[start : start + COPY_BYTES].max())
-            if worst >= vocab_size:
-                raise InputError(f"{self.folder / entry.file}: token id {worst} in a vocabulary of {vocab_size}")
+
+    def _check_ids(self, manifest: Manifest) -> None:
+        path = self.folder / self.entry.file
+        if np.any(self.ends[1:] <= self.ends[:-1]) or (self.entry.n_docs and self.ends[0] == 0):
+            raise InputError(f"{self.folder / self.entry.index_file}: the document ends do not rise")
+        for start in range(0, self.entry.n_tokens, READ_BYTES):
+            worst = int(self.tokens[start : start + READ_BYTES].max())
+            if worst >= manifest.vocab_size:
+                raise InputError(f"{path}: token id {worst} in a vocabulary of {manifest.vocab_size}")
+        if np.any(self.tokens[self.ends - np.uint64(1)] != manifest.eos_id):
+            raise InputError(f"{path}: a document does not end with EOS ({manifest.eos_id})")
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -394,7 +309,7 @@ class TokenShards:
             raise InputError(f"{tokenizer}: not the tokenizer these shards were written with")
         shards = tuple(TokenShard(folder, entry, manifest.dtype) for entry in manifest.shards)
         for shard in shards:
-            shard.check(manifest.vocab_size, deep=deep)
+            shard.check(manifest, deep=deep)
         return cls(folder, manifest, sha256(raw).hexdigest(), shards)
 
     @property
@@ -427,26 +342,10 @@ def join_shards(folder: Path, stem: str, pieces: Sequence[TokenShard]) -> ShardE
         with pq.ParquetFile(piece.folder / piece.entry.provenance_file) as file:
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group)
-                n_tokens = sum(rows["n_tokens"].to_pylist())
+                n_tokens = int(rows["n_tokens"].to_numpy().sum())
                 writer.add(piece.tokens[start : start + n_tokens], rows)
                 start += n_tokens
     return writer.close(first.entry.source, first.entry.split)
-
-
-def shard_stem(source: str, split: str, number: int) -> str:
-    """Return `<source>-<split>-<nnnnn>`; a source whose name is no plain file name is spelled out with a hash."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]+|^[.-]", "_", source)[:64]
-    name = plain if plain == source else f"{plain}-{sha256(source.encode()).hexdigest()[:8]}"
-    return f"{name}-{split}-{number:05d}"
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file as 64 hex digits; memory is one block."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(COPY_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _mapped(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
@@ -211,6 +212,12 @@ def test_one_flipped_bit_is_found_by_a_deep_check_only(folder: Path) -> None:
         ("tokenizer_sha256", "00", "tokenizer"),
         ("totals", [], "sums"),
         ("shards", [{"file": "x"}], "damaged"),
+        ("shards", None, "damaged"),
+        ("vocab_size", "1000", "vocab_size is '1000'"),
+        ("vocab_size", 1e3, "vocab_size"),
+        ("pad_id", -1, "pad_id"),
+        ("dtype", None, "dtype"),
+        ("split_rule", 0, "split_rule"),
         ("unknown", 1, "damaged"),
     ],
 )
@@ -239,6 +246,40 @@ def test_ids_outside_the_vocabulary_are_found(tmp_path: Path) -> None:
     write_folder(tmp_path, [write_shard(tmp_path, "web-train-00000", [[VOCAB, EOS]])])
     with pytest.raises(InputError, match=f"token id {VOCAB}"):
         TokenShards.open(tmp_path, deep=True)
+
+
+def test_a_document_without_eos_is_found(tmp_path: Path) -> None:
+    write_folder(tmp_path, [write_shard(tmp_path, "web-train-00000", [[5, EOS], [5, 6], [EOS]])])
+    with pytest.raises(InputError, match="does not end with EOS"):
+        TokenShards.open(tmp_path, deep=True)
+
+
+def test_a_shard_listed_twice_is_refused(tmp_path: Path) -> None:
+    entry = write_shard(tmp_path, "web-train-00000", docs_of(3))
+    write_folder(tmp_path, [entry, entry])
+    with pytest.raises(InputError, match="twice"):
+        TokenShards.open(tmp_path)
+
+
+@pytest.mark.parametrize(("field", "value"), [("n_docs", "3"), ("n_tokens", -1), ("sha256", None), ("n_bytes", True)])
+def test_a_shard_entry_of_wrong_type_is_refused(folder: Path, field: str, value: object) -> None:
+    path = folder / "manifest.json"
+    plain = json.loads(path.read_text())
+    plain["shards"][1][field] = value
+    path.write_text(json.dumps(plain))
+    with pytest.raises(InputError, match=field):
+        TokenShards.open(folder)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damage_to_the_manifest_is_an_input_error_or_harmless(folder: Path, data: st.DataObject) -> None:
+    raw = Manifest("uint16", VOCAB, EOS, EOS, EOS, "0" * 64, 0, "none", ()).to_json()
+    at = data.draw(st.integers(0, len(raw) - 1))
+    hurt = raw[:at] + data.draw(st.sampled_from(["", "9", '"', "[", "null", "-", "\ufffd"])) + raw[at + 1 :]
+    with contextlib.suppress(InputError):
+        again = Manifest.of_json(hurt, "manifest.json")
+        assert Manifest.of_json(again.to_json(), "again") == again
 
 
 def test_the_writer_refuses_tokens_that_do_not_add_up(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from curate.encoder import Encoder, load_encoder
 from curate.errors import InputError
 from curate.fold import Position, adopt, write_verdicts
 from curate.registry import fold
+from curate.shard_manifest import shard_stem
 from curate.shards import (
     DTYPES,
     MAX_SHARD_BYTES,
@@ -29,7 +30,6 @@ from curate.shards import (
     TokenShard,
     file_sha256,
     join_shards,
-    shard_stem,
 )
 from curate.sketches import Part, keyed_hashes, parts_in_order
 

@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from curate import sketches
 from curate.errors import InputError
 from curate.fold import Position
 from curate.folds import tokenize as module
 from curate.folds.tokenize import Tokenize
 from curate.folds.train_tokenizer import TrainTokenizer
 from curate.shards import TokenShards
+from curate.sketches import Part, parts_in_order
 from tests.folds.drive import run_fold, verdicts_of
 from tests.folds.test_train_tokenizer import corpus, shards_of
 from tests.helpers import batch_of, shared_data
@@ -119,6 +121,26 @@ def test_token_order_does_not_depend_on_the_number_of_parts(tokenizer_json: Path
         stream = TokenShards.open(out, deep=True).stream("web")
         streams.append(stream.read(0, len(stream)).tolist())
     assert streams[0] == streams[1] == streams[2]
+
+
+def test_a_part_that_does_not_fit_in_memory_gives_the_same_bytes(
+    tokenizer_json: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = docs_of(300)
+    at_once = run(tmp_path / "once", Tokenize(tokenizer=tokenizer_json), docs, n_shards=5, n_parts=1)
+    monkeypatch.setitem(Part.sorted.__kwdefaults__, "budget_bytes", 8_000)
+    monkeypatch.setattr(sketches, "BLOCK_BYTES", 1_000)
+    spilled = run(tmp_path / "spilled", Tokenize(tokenizer=tokenizer_json), docs, n_shards=5, n_parts=1)
+    assert bytes_of(at_once) == bytes_of(spilled)
+
+
+@given(
+    keys=st.lists(st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 2**63, 2**64 - 1]))),
+    n_parts=st.integers(1, 4096),
+)
+def test_parts_are_key_ranges_in_order(keys: list[int], n_parts: int) -> None:
+    parts = parts_in_order(np.array(keys, np.uint64), n_parts)
+    assert parts.tolist() == [(key * n_parts) >> 64 for key in keys]
 
 
 def test_small_pieces_are_joined_and_large_ones_adopted(
