@@ -304,7 +304,7 @@ def coerce(value: Any, kind: Any, what: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{what} is a list; got {value!r}")
         return tuple(coerce(v, args[0] if args else str, f"an entry of {what}") for v in value)
-    if origin is dict or kind is dict:
+    if origin in (dict, Mapping) or kind is dict:
         if not isinstance(value, dict):
             raise InputError(f"{what} is a mapping; got {value!r}")
         return {str(k): coerce(v, args[1], f"{what}[{k}]") if args else v for k, v in value.items()}
