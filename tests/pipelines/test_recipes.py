@@ -1,0 +1,24 @@
+"""Every recipe that ships can be read, and its README names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curate.recipe import load_recipe
+from tests.helpers import ROOT
+
+RECIPES = sorted((ROOT / "pipelines").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_read_by_name_and_listed(path: Path) -> None:
+    recipe = load_recipe(path.stem)
+    assert recipe.name == path.stem
+    assert f"| [{path.stem}]({path.name}) |" in (ROOT / "pipelines" / "README.md").read_text()
+
+
+def test_the_c4_recipe_has_the_numbers_of_the_code() -> None:
+    quality = next(step.spec for step in load_recipe("c4").steps if step.name == "quality")
+    assert (quality.limits["min_words_per_line"], quality.limits["min_sentences"]) == (5, 3)
