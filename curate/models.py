@@ -13,14 +13,15 @@ from curate.errors import InputError
 LID_176 = "lid.176.ftz"
 LID_176_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
 # Its labels: ISO 639-1 where there is one, else 639-3 or the code of a Wikipedia (als is Alemannic).
-LID_176_LANGUAGES = frozenset(
-    "af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de"
-    " diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy ia id ie ilo"
-    " io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai mg mhr min mk ml mn mr mrj ms"
-    " mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah sc scn"
-    " sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu xal xmf"
-    " yi yo yue zh".split()
-)
+_LID_176_CODES = """
+    af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv
+    cy da de diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht
+    hu hy ia id ie ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai mg
+    mhr min mk ml mn mr mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms pnb
+    ps pt qu rm ro ru rue sa sah sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug
+    uk ur uz vec vep vi vls vo wa war wuu xal xmf yi yo yue zh
+"""
+LID_176_LANGUAGES = frozenset(_LID_176_CODES.split())
 LABEL = "__label__"
 
 
@@ -62,3 +63,40 @@ def language_codes(path: Path | None) -> frozenset[str]:
     if path is None:
         return LID_176_LANGUAGES
     return frozenset(label.removeprefix(LABEL) for label in language_model(path).get_labels())
+
+
+@functools.cache
+def pii_recognizers(phone_regions: tuple[str, ...]) -> Any:
+    """Return presidio's pattern recognisers as `curate.kernels.pii.Recognizers`; no NLP model, no network.
+
+    Raises InputError where presidio is not installed, and for a region libphonenumber does not know.
+    """
+    try:
+        import phonenumbers
+        import tldextract
+        from presidio_analyzer import Pattern, predefined_recognizers
+    except ImportError as error:
+        raise InputError("redact needs pip install curate[pii]") from error
+    from curate.kernels.pii import Recognizers
+
+    for region in phone_regions:
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            hint = "; Great Britain is GB" if region == "UK" else ""
+            raise InputError(f"redact: phone_regions has {region!r}, which is no ISO 3166 code of a region{hint}")
+    extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # the default one asks the network first
+
+    class EmailRecognizer(predefined_recognizers.EmailRecognizer):
+        def validate_result(self, pattern_text: str) -> bool:
+            return bool(extract(pattern_text.rpartition("@")[2]).fqdn)
+
+    # presidio's own pattern leaves out Mastercard's 2-series, Maestro and cards of 17 to 19 digits.
+    card = Pattern("card numbers", r"\b(?:[2-6]\d{3}|1800)(?:[- ]?\d){8,15}\b", 0.3)
+    return Recognizers(
+        email=EmailRecognizer(),
+        phone=predefined_recognizers.PhoneRecognizer(supported_regions=phone_regions),
+        phone_abroad=predefined_recognizers.PhoneRecognizer(supported_regions=("ZZ",)),
+        ip=predefined_recognizers.IpRecognizer(),
+        iban=predefined_recognizers.IbanRecognizer(),
+        credit_card=predefined_recognizers.CreditCardRecognizer(patterns=[card]),
+        us_ssn=predefined_recognizers.UsSsnRecognizer(),
+    )
