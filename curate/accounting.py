@@ -24,15 +24,11 @@ def check_shard(receipt: Receipt) -> None:
         raise AccountingError(f"{where}: {text['in'] + text['rewritten']} text bytes in, {left} accounted for")
     if receipt["docs_file"] is not None and receipt["docs_file"]["rows"] != docs["kept"]:
         raise AccountingError(f"{where}: {docs['kept']} docs kept, {receipt['docs_file']['rows']} written")
-    expected: dict[str, int] = {}
-    for name, n_bytes in receipt["input_bytes"].items():
-        if n_bytes is not None:
-            expected[name] = expected.get(name, 0) + n_bytes
     read: dict[str, int] = {}
     for slice_name, tally in receipt["inputs"].items():
         name = slice_name.rpartition("[")[0]
         read[name] = read.get(name, 0) + tally["bytes_ok"] + tally["bytes_bad"] + tally["bytes_padding"]
-    for name, n_bytes in expected.items():
+    for name, n_bytes in receipt["input_bytes"].items():
         if read.get(name) != n_bytes:
             raise AccountingError(f"{where}: {name} has {n_bytes} bytes, {read.get(name, 0)} accounted for")
 

@@ -11,21 +11,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate.accounting import check_shard
-from curate.apply import Leaving, apply_stage, split, text_bytes, with_columns
-from curate.dataset import DocsWriter, docs_schema, read_docs
+from curate.apply import Leaving, apply_stage, text_bytes
+from curate.dataset import docs_schema, read_docs
 from curate.errors import CurateError, InputError
-from curate.fold import Position
-from curate.ledger import LedgerWriter, ledger_rows
 from curate.phases import Phase, skipped_on_text
-from curate.receipts import Receipt, attempt_name, describe, discard, publish, read_receipt
-from curate.recipe import Step
+from curate.receipts import Receipt, publish, read_receipt
 from curate.rundir import Run
 from curate.schema import TRANSIENT
-from curate.sketches import SketchWriter
+from curate.shard_files import ShardFiles
 from curate.source import ShardRef, Tally
+from curate.verdicts import Joined, Verdicts
 
 MAX_QUARANTINED_FRAC = 0.01  # of a shard's docs, once there are more than MIN_QUARANTINED of them
 MIN_QUARANTINED = 100
@@ -55,9 +52,11 @@ class Counts:
     text_kept: int = 0
     text_dropped: int = 0
     text_quarantined: int = 0
-    skipped_tagged: Counter[str] = field(default_factory=Counter)  # fold → docs it was not shown
+    last_detail: str | None = None
 
     def leave(self, leaving: Leaving) -> None:
+        """Count docs that leave."""
+        self.last_detail = leaving.detail or self.last_detail
         n, n_bytes = leaving.batch.num_rows, text_bytes(leaving.batch)
         if leaving.outcome == "quarantined":
             self.quarantined[leaving.step] += n
@@ -67,6 +66,23 @@ class Counts:
         for row in pc.value_counts(leaving.reasons).to_pylist():
             reasons[row["values"]] += row["counts"]
         self.text_dropped += n_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "docs": {
+                "in": self.docs_in,
+                "kept": self.docs_kept,
+                "dropped": {step: dict(sorted(reasons.items())) for step, reasons in self.dropped.items()},
+                "quarantined": dict(self.quarantined),
+            },
+            "text_bytes": {
+                "in": self.text_in,
+                "rewritten": self.text_rewritten,
+                "kept": self.text_kept,
+                "dropped": self.text_dropped,
+                "quarantined": self.text_quarantined,
+            },
+        }
 
 
 def run_shard(
@@ -84,40 +100,34 @@ def run_shard(
     receipt_path = run.shard_receipt(phase, shard)
     if receipt_path.exists():
         return read_receipt(receipt_path)
-    folder, attempt = run.phase_folder(phase), attempt_name()
-    files = _Files(run, phase, shard, folder, attempt, options)
-    tally: dict[str, Tally] = {}
+    files = ShardFiles(run, phase, shard, ledger_signals=options.ledger == "full")
+    verdicts = Verdicts(run, phase, shard)
+    tallies: dict[str, Tally] = {}
     counts = Counts()
     with ExitStack() as undo:
         undo.callback(files.discard)
-        for row, batch in _recut(_read(run, phase, shard, tally), options):
+        for row, batch in _recut(_read(run, phase, shard, tallies), options):
             note(row, counts.docs_in)
             counts.docs_in += batch.num_rows
             counts.text_in += text_bytes(batch)
-            kept = _work(run, phase, batch, row, options, counts, files)
-            files.add_docs(kept, counts)
+            joined = verdicts.join(batch, row)
+            kept, leaving = _work(phase, joined, options, counts)
+            for gone in (*joined.leaving, *leaving):
+                counts.leave(gone)
+                files.add_leaving(gone)
+            _check_quarantine(counts)
+            counts.docs_kept += kept.num_rows
+            counts.text_kept += text_bytes(kept)
+            files.add_docs(kept)
         note(-1, counts.docs_in)  # from here on no doc is to blame
-        written = files.close()
+        written = files.close(_schema_without_docs(run, phase, shard, verdicts))
         receipt = {
             "phase": phase.folder,
             "shard": shard.name,
             "key": phase.key,
-            "inputs": {name: _tally_json(t) for name, t in tally.items()},
-            "input_bytes": {s.name: _slice_bytes(s) for s in shard.slices} if phase.upstream is None else {},
-            "docs": {
-                "in": counts.docs_in,
-                "kept": counts.docs_kept,
-                "dropped": {step: dict(sorted(reasons.items())) for step, reasons in counts.dropped.items()},
-                "quarantined": dict(counts.quarantined),
-            },
-            "text_bytes": {
-                "in": counts.text_in,
-                "rewritten": counts.text_rewritten,
-                "kept": counts.text_kept,
-                "dropped": counts.text_dropped,
-                "quarantined": counts.text_quarantined,
-            },
-            "skipped_tagged": dict(counts.skipped_tagged),
+            "inputs": {name: _tally_json(tally) for name, tally in tallies.items()},
+            "input_bytes": _input_bytes(shard) if phase.upstream is None else {},
+            **counts.to_json(),
             **written,
         }
         check_shard(receipt)
@@ -125,52 +135,46 @@ def run_shard(
     return publish(receipt, receipt_path, files.paths)
 
 
-def _work(
-    run: Run, phase: Phase, batch: pa.RecordBatch, row: int, options: PassOptions, counts: Counts, files: _Files
-) -> pa.RecordBatch:
-    """Take one batch through verdicts and stages; send what leaves to the ledger; return what stays."""
-
-    def leave(all_leaving: Sequence[Leaving]) -> None:
-        for leaving in all_leaving:
-            counts.leave(leaving)
-            files.add_leaving(leaving)
-
-    batch, leaving = files.verdicts.join(batch, row)
-    leave(leaving)
+def _work(phase: Phase, joined: Joined, options: PassOptions, counts: Counts) -> tuple[pa.RecordBatch, list[Leaving]]:
+    """Take one batch through the stages; return what stays and what leaves."""
+    counts.text_rewritten += joined.rewritten_bytes
+    batch = joined.batch
+    leaving: list[Leaving] = []
     if options.quarantine:
-        batch, leaving = _quarantine_rows(batch, files.verdicts.rows, options.quarantine, phase)
-        leave(leaving)
+        batch, leaving = _quarantine_rows(batch, joined.rows, options.quarantine, phase)
     last_reader = {name: i for i, step in enumerate(phase.stages) for name in step.spec.reads if name in TRANSIENT}
     for i, step in enumerate(phase.stages):
         if skipped_on_text(step, set(batch.schema.names)):
             continue
         applied = apply_stage(step, batch)
         counts.text_rewritten += applied.rewritten_bytes
-        leave(applied.leaving)
-        batch = applied.kept
-        gone = [name for name in batch.schema.names if name in TRANSIENT and last_reader.get(name, -1) <= i]
-        batch = batch.drop_columns(gone) if gone else batch
+        leaving += applied.leaving
+        done_with = [n for n in applied.kept.schema.names if n in TRANSIENT and last_reader.get(n, -1) <= i]
+        batch = applied.kept.drop_columns(done_with) if done_with else applied.kept
+    left_over = [name for name in batch.schema.names if name in TRANSIENT]
+    return batch.drop_columns(left_over) if left_over else batch, leaving
+
+
+def _check_quarantine(counts: Counts) -> None:
     n_quarantined = sum(counts.quarantined.values())
     if n_quarantined > max(MIN_QUARANTINED, MAX_QUARANTINED_FRAC * counts.docs_in):
-        raise CurateError(f"{n_quarantined} of {counts.docs_in} docs raised; the last: {files.last_detail}")
-    gone = [name for name in batch.schema.names if name in TRANSIENT]
-    return batch.drop_columns(gone) if gone else batch
+        raise CurateError(f"{n_quarantined} of {counts.docs_in} docs raised; the last: {counts.last_detail}")
 
 
 def _quarantine_rows(
     batch: pa.RecordBatch, rows: pa.Array, quarantine: Sequence[int], phase: Phase
-) -> tuple[pa.RecordBatch, tuple[Leaving, ...]]:
+) -> tuple[pa.RecordBatch, list[Leaving]]:
     guilty = pc.is_in(rows, pa.array(quarantine, pa.int64()))
     if not pc.any(guilty).as_py():
-        return batch, ()
+        return batch, []
     gone = batch.filter(guilty)
     step = phase.stages[0].id if phase.stages else phase.folds[0].id
     detail = "a worker process died on this doc twice"
     leaving = Leaving(gone, step, "quarantined", pa.array(["error"] * gone.num_rows, pa.string()), detail)
-    return batch.filter(pc.invert(guilty)), (leaving,)
+    return batch.filter(pc.invert(guilty)), [leaving]
 
 
-def _read(run: Run, phase: Phase, shard: ShardRef, tally: dict[str, Tally]) -> Iterator[pa.RecordBatch]:
+def _read(run: Run, phase: Phase, shard: ShardRef, tallies: dict[str, Tally]) -> Iterator[pa.RecordBatch]:
     if phase.upstream is not None:
         columns = (
             None if phase.writes_docs else sorted({c for s in phase.folds for c in (*s.spec.reads, *s.spec.may_read)})
@@ -184,7 +188,7 @@ def _read(run: Run, phase: Phase, shard: ShardRef, tally: dict[str, Tally]) -> I
     for piece in shard.slices:
         if Path(piece.path).stat().st_size != piece.size_bytes:
             raise InputError(f"{piece.path} changed while the run was going on; start again with another -o")
-        own = tally.setdefault(f"{piece.name}[{piece.start}:{piece.end}]", Tally())
+        own = tallies.setdefault(f"{piece.name}[{piece.start}:{piece.end}]", Tally())
         yield from source_of(piece.kind).batches(piece, own)
 
 
@@ -204,181 +208,6 @@ def _recut(batches: Iterator[pa.RecordBatch], options: PassOptions) -> Iterator[
         row += batch.num_rows
 
 
-class _Verdicts:
-    """The verdicts of earlier folds for one shard, joined by row."""
-
-    def __init__(self, run: Run, phase: Phase, shard: ShardRef) -> None:
-        self.steps = [step for step in run.recipe.steps if step.id in phase.applies]
-        self.tables: list[pa.Table | None] = []
-        self.rows: pa.Array = pa.array([], pa.int64())
-        for step in self.steps:
-            file = run.fold_out(step.id)[0] / "verdicts" / f"{shard.name}.parquet"
-            self.tables.append(pq.read_table(file) if file.exists() else None)
-
-    def join(self, batch: pa.RecordBatch, row: int) -> tuple[pa.RecordBatch, tuple[Leaving, ...]]:
-        """Add the folds' columns and drop what they say. `row` is the batch's first row in its docs file."""
-        self.rows = pa.array(range(row, row + batch.num_rows), pa.int64())
-        leaving: tuple[Leaving, ...] = ()
-        for step, table in zip(self.steps, self.tables, strict=True):
-            found = pc.index_in(self.rows, value_set=table["row"].combine_chunks()) if table is not None else None
-            columns = {
-                name: _filled(table, name, kind, found, step.spec.absent.get(name), len(self.rows))
-                for name, kind in step.spec.writes.items()
-            }
-            batch = with_columns(batch, columns)
-            reasons = _filled(table, "drop_reason", pa.string(), found, None, len(self.rows))
-            stays = pc.is_null(reasons)
-            batch, gone = split(batch, reasons, step.id)
-            self.rows = self.rows.filter(stays)
-            leaving += gone
-        return batch, leaving
-
-
-def _filled(
-    table: pa.Table | None, name: str, kind: pa.DataType, found: pa.Array | None, absent: Any, n_rows: int
-) -> pa.Array:
-    if table is None or name not in table.column_names:
-        return pa.array([absent] * n_rows, kind)
-    column = table[name].combine_chunks().take(found)
-    return column if absent is None else pc.if_else(pc.is_null(found), pa.scalar(absent, kind), column)
-
-
-class _Files:
-    """The files of one attempt at one shard: docs, ledger, one sketch per fold."""
-
-    def __init__(
-        self, run: Run, phase: Phase, shard: ShardRef, folder: Path, attempt: str, options: PassOptions
-    ) -> None:
-        self.run, self.phase, self.shard, self.folder = run, phase, shard, folder
-        self.verdicts = _Verdicts(run, phase, shard)
-        self.ledger = LedgerWriter(signals=options.ledger == "full")
-        self.last_detail: str | None = None
-        self.n_rows = 0
-        self.schema: pa.Schema | None = None
-        name = f"{shard.name}.{attempt}"
-        self.paths: list[Path] = []
-        self.ledger_path = self._path("ledger", f"{name}.parquet")
-        self.docs = DocsWriter(self._path("docs", f"{name}.parquet")) if phase.writes_docs else None
-        self.folds = [run.with_needs(step) for step in phase.folds]
-        self.sketches = {s.id: SketchWriter(self._path(f"sketches/{s.id}", f"{name}.arrow")) for s in self.folds}
-
-    def _path(self, kind: str, name: str) -> Path:
-        parent = self.folder / kind
-        parent.mkdir(parents=True, exist_ok=True)
-        self.paths.append(parent / name)
-        return self.paths[-1]
-
-    def add_docs(self, batch: pa.RecordBatch, counts: Counts) -> None:
-        self.schema = batch.schema
-        first_row, self.n_rows = self.n_rows, self.n_rows + batch.num_rows
-        counts.docs_kept += batch.num_rows
-        counts.text_kept += text_bytes(batch)
-        if self.docs is not None:
-            self.docs.add(batch)
-        for step in self.folds:
-            shown = _show(step, batch)
-            if step.skip_tagged:
-                tags = [
-                    batch[s.tag_column]
-                    for s in self.run.recipe.steps
-                    if s.mode == "tag" and s.tag_column in batch.schema.names
-                ]
-                counts.skipped_tagged[step.id] += self._sketch_untagged(step, shown, tags, first_row)
-            elif shown.num_rows:
-                self._sketch(step, shown, first_row)
-
-    def _sketch_untagged(self, step: Step, shown: pa.RecordBatch, tags: list[pa.Array], first_row: int) -> int:
-        """Show a fold the runs of rows without a tag, so that positions stay true; return the rows left out."""
-        tagged = pa.array([False] * shown.num_rows, pa.bool_())
-        for tag in tags:
-            tagged = pc.or_(tagged, pc.is_valid(tag))
-        flags, start = [*tagged.to_pylist(), True], 0
-        for row, is_tagged in enumerate(flags):
-            if is_tagged:
-                if row > start:
-                    self._sketch(step, shown.slice(start, row - start), first_row + start)
-                start = row + 1
-        return flags.count(True) - 1
-
-    def add_leaving(self, leaving: Leaving) -> None:
-        rows = ledger_rows(leaving)
-        self.last_detail = leaving.detail or self.last_detail
-        self.ledger.add(rows)
-        for step in self.folds:
-            if step.spec.sees == "all":
-                self._sketch(step, rows, -1)
-
-    def _sketch(self, step: Step, batch: pa.RecordBatch, row: int) -> None:
-        at = Position(self.shard.number, row, self.run.n_parts)
-        self.sketches[step.id].add(step.spec.sketch(batch, at))
-
-    def _sketch_upstream_ledgers(self) -> None:
-        seers = [step for step in self.folds if step.spec.sees == "all"]
-        above = self.phase.upstream
-        while seers and above is not None:
-            phase = self.run.phases[above]
-            receipt = read_receipt(self.run.shard_receipt(phase, self.shard))
-            for rows in read_docs(self.run.phase_folder(phase) / receipt["ledger_file"]["path"]):
-                for step in seers:
-                    self._sketch(step, rows, -1)
-            above = phase.upstream
-
-    def close(self) -> dict[str, Any]:
-        """Finish all files and return their entries for the receipt."""
-        self._sketch_upstream_ledgers()
-        schema = self.schema if self.schema is not None else self._schema_without_docs()
-        entries: dict[str, Any] = {"docs_file": None}
-        if self.docs is not None:
-            rows = self.docs.close(schema)
-            entries["docs_file"] = describe(self.docs.path, self.folder, rows=rows)
-        for step in self.folds:
-            writer = self.sketches[step.id]
-            if not writer.has_schema:
-                writer.add(
-                    step.spec.sketch(
-                        _show(step, pa.RecordBatch.from_pylist([], schema=schema)),
-                        Position(self.shard.number, 0, self.run.n_parts),
-                    )
-                )
-        rows = self.ledger.write(self.ledger_path)
-        entries["ledger_file"] = describe(self.ledger_path, self.folder, rows=rows)
-        entries["sketch_files"] = {}
-        for name, writer in self.sketches.items():
-            rows = writer.close()
-            entries["sketch_files"][name] = describe(writer.path, self.folder, rows=rows)
-        return entries
-
-    def _schema_without_docs(self) -> pa.Schema:
-        """Return the schema of a shard in which no batch came at all."""
-        from curate.sources import source_of
-
-        if self.phase.upstream is None:
-            schema = source_of(self.shard.slices[0].kind).schema
-        else:
-            schema = docs_schema(self.run.docs_file(self.run.phases[self.phase.upstream], self.shard))
-        batch, _ = self.verdicts.join(pa.RecordBatch.from_pylist([], schema=schema), 0)
-        for step in self.phase.stages:
-            if not skipped_on_text(step, set(batch.schema.names)):
-                batch = apply_stage(step, batch).kept
-        return batch.drop_columns([n for n in batch.schema.names if n in TRANSIENT]).schema
-
-    def discard(self) -> None:
-        if self.docs is not None:
-            self.docs.abort()
-        for path in self.paths:
-            discard(path)
-
-
-def _show(step: Step, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the columns a fold reads; those that see dropped docs get null `step` and `reason` for kept ones."""
-    names = [n for n in batch.schema.names if n in step.spec.reads or n in step.spec.may_read]
-    shown = batch.select(names)
-    if step.spec.sees == "all":
-        nothing = pa.nulls(batch.num_rows, pa.string())
-        shown = with_columns(shown, {"step": nothing, "reason": nothing})
-    return shown
-
-
 def _tally_json(tally: Tally) -> dict[str, Any]:
     return {
         "bytes_ok": tally.bytes_ok,
@@ -389,6 +218,25 @@ def _tally_json(tally: Tally) -> dict[str, Any]:
     }
 
 
-def _slice_bytes(piece: Any) -> int | None:
-    """Return the bytes a slice must account for; None where the format counts rows."""
-    return None if piece.kind == "parquet" else piece.end - piece.start
+def _input_bytes(shard: ShardRef) -> dict[str, int]:
+    """Return input name → bytes this shard must account for; formats that count rows are left out."""
+    found: dict[str, int] = {}
+    for piece in shard.slices:
+        if piece.kind != "parquet":
+            found[piece.name] = found.get(piece.name, 0) + piece.end - piece.start
+    return found
+
+
+def _schema_without_docs(run: Run, phase: Phase, shard: ShardRef, verdicts: Verdicts) -> pa.Schema:
+    """Return the schema of a shard from which no batch came."""
+    from curate.sources import source_of
+
+    if phase.upstream is None:
+        schema = source_of(shard.slices[0].kind).schema
+    else:
+        schema = docs_schema(run.docs_file(run.phases[phase.upstream], shard))
+    batch = verdicts.join(pa.RecordBatch.from_pylist([], schema=schema), 0).batch
+    for step in phase.stages:
+        if not skipped_on_text(step, set(batch.schema.names)):
+            batch = apply_stage(step, batch).kept
+    return batch.drop_columns([n for n in batch.schema.names if n in TRANSIENT]).schema

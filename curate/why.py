@@ -16,6 +16,7 @@ from curate.errors import InputError
 from curate.ledger import BASE
 from curate.phases import Phase
 from curate.receipts import read_receipt
+from curate.recipe import RUNNER_KEYS
 from curate.rundir import Run, open_run
 
 MAX_MATES = 20
@@ -80,7 +81,8 @@ def _life(run: Run, phase: Phase | None, row: dict[str, Any]) -> Life:
     signals = {k: v for k, v in row.items() if k not in hidden and v is not None}
     if row.get("language") is not None:
         signals = {"language": row["language"], **signals}
-    rule = {s.id: dict(s.given) for s in run.recipe.steps}.get(step or "", {})
+    given = {s.id: s.given for s in run.recipe.steps}.get(step or "", {})
+    rule = {k: v for k, v in given.items() if k not in RUNNER_KEYS}
     text = row.get("text")
     return Life(
         doc_id=row["doc_id"],
