@@ -92,13 +92,15 @@ def histogram(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     return columns
 
 
-def concentration(shares: Mapping[str, float | None]) -> list[tuple[str, float, float]]:
-    """Return (name, x, width) of the bands: the largest, the next nine, the next fifteen, all others."""
+def concentration(shares: Mapping[str, float | None]) -> list[tuple[str, float, float, float]]:
+    """Return (name, x, width, share) of the bands: the largest, the next nine, the next fifteen, all others."""
+    if shares["top_1_share"] is None:
+        return []
     edges = [0.0, *(shares[f"top_{n}_share"] or 0.0 for n in (1, 10, 25)), 1.0]
-    names = ("largest site", "2nd to 10th", "11th to 25th", "all others")
+    names = ("largest", "2nd–10th", "11th–25th", "all others")
     whole = WIDTH - LABEL_WIDTH
     return [
-        (name, round(low * whole, 1), round((high - low) * whole, 1))
+        (name, round(low * whole, 1), round((high - low) * whole, 1), round(high - low, 6))
         for name, low, high in zip(names, edges, edges[1:], strict=False)
     ]
 

@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MAX_LABEL_CHARS = 60
-MAX_BAR_LABEL_CHARS = 30
+MAX_BAR_LABEL_CHARS = 28
 # Control and format characters (bidi overrides, zero width), separators of lines, unassigned, private, surrogates.
 _HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cn", "Co", "Cs"})
 _NAMES = {"[ip]": "(IP address)", "": "(none)"}
+# English names of common codes; other languages show their code alone.
+_LANGUAGE_NAMES = """
+ar=Arabic bg=Bulgarian bn=Bengali ca=Catalan cs=Czech da=Danish de=German el=Greek en=English es=Spanish
+et=Estonian fa=Persian fi=Finnish fr=French he=Hebrew hi=Hindi hr=Croatian hu=Hungarian id=Indonesian it=Italian
+ja=Japanese ko=Korean la=Latin lt=Lithuanian lv=Latvian ms=Malay nl=Dutch no=Norwegian pl=Polish pt=Portuguese
+ro=Romanian ru=Russian sk=Slovak sl=Slovene sr=Serbian sv=Swedish ta=Tamil th=Thai tr=Turkish uk=Ukrainian
+und=undetermined ur=Urdu vi=Vietnamese zh=Chinese
+"""
+_LANGUAGES = dict(pair.split("=") for pair in _LANGUAGE_NAMES.split())
 _SCALE = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
@@ -46,7 +55,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )  # autoescape for every template, whatever its name
-    environment.filters.update(plain=plain, host=host, number=number, percent=percent, compact=compact)
+    environment.filters.update(
+        plain=plain, host=host, language=language, number=number, percent=percent, compact=compact
+    )
     environment.globals.update(charts=charts)
     return environment
 
@@ -69,6 +80,11 @@ def host(name: str) -> str:
         return plain(name)
     labels = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in name.split(".")]
     return f"{plain(name)} ({plain('.'.join(labels))})"
+
+
+def language(code: str) -> str:
+    """Return a language code as `plain` does, with its English name where we know it."""
+    return f"{_LANGUAGES[code]} ({code})" if code in _LANGUAGES else plain(code, MAX_BAR_LABEL_CHARS)
 
 
 def _visible(char: str) -> str:
