@@ -7,11 +7,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
+from itertools import permutations as permuted
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pytest
@@ -22,6 +25,7 @@ from curate.errors import AccountingError, InputError
 from curate.fold import Position
 from curate.folds.dedup import Dedup
 from curate.folds.dedup.candidates import BUCKETS_FILE, DOCS, DOCS_FILE
+from curate.folds.dedup.rows import parts_of
 from curate.kernels.shingles import band_keys_of, permutations, shingle_hashes_of
 from curate.sketches import Part
 from tests.folds.drive import run_fold, verdicts_of
@@ -160,6 +164,11 @@ def test_the_limit_itself_joins() -> None:
     assert found == [2, 0]
 
 
+def test_repeated_shingles_count_once() -> None:
+    docs = [doc_of(1, "aa bb aa bb aa bb cc"), doc_of(2, "aa bb cc")]
+    assert len(fates(Dedup(shingle_words=1, verify=True, min_jaccard=1.0), [docs])) == 2
+
+
 @pytest.mark.parametrize("fold", [Dedup(), Dedup(method="exact"), Dedup(verify=True)])
 @pytest.mark.parametrize("texts", [[], [None], ["", ""], ["only one doc here"], [None, "", None]])
 def test_nothing_to_cluster(fold: Dedup, texts: list[str | None]) -> None:
@@ -199,21 +208,48 @@ def test_a_bucket_of_unlike_docs_takes_linear_work(tmp_path: Path, monkeypatch: 
 
     compared = Counter[str]()
     monkeypatch.setattr(module, "alike", lambda a, b, least: compared.update(["pairs"]) or _plain_alike(a, b, least))
-    # One band of one row: a bucket holds all docs whose least shingle is the same; 300 docs share some of 6 words.
-    texts = [" ".join(Random(i).sample(["red", "blue", "green", "white", "black", "grey"], 3)) for i in range(300)]
+    monkeypatch.setattr(module, "MAX_LEADERS", 3)
+    # One band of one row: a bucket holds all docs whose least shingle is the same, here one of 12 words.
+    texts = [" ".join(Random(i).sample([c * 3 for c in "abcdefghijkl"], 3)) for i in range(300)]
     batch = batch_of(doc_id=[f"{i:032x}" for i in range(300)], text=texts)
     run_fold(Dedup(n_bands=1, rows_per_band=1, shingle_words=1, verify=True, min_jaccard=1.0), [[batch]], tmp_path, 1)
-    assert 0 < compared["pairs"] <= 300 * module.MAX_LEADERS
+    assert 300 < compared["pairs"] <= 300 * 3
 
 
+def test_what_verify_joins_depends_on_no_order_within_a_bucket() -> None:
+    """The shortest doc is like the two others, which are not like each other: it joins them in any order."""
+    words = ["ten", "words", "that", "all", "of", "the", "three", "docs", "have", "here"]
+    docs = [doc_of(i, " ".join([*words, *more])) for i, more in enumerate((["longest"], ["long"], []))]
+    fold = Dedup(n_bands=1, rows_per_band=1, shingle_words=1, verify=True, min_jaccard=0.85, seed=2)
+    assert {fate.cluster_size for fate in fates(replace(fold, verify=False), [docs]).values()} == {3}  # one bucket
+    for order in permuted(docs):
+        assert clusters(fates(fold, [order])) == {frozenset(doc.doc_id for doc in docs)}
+
+
+@pytest.mark.parametrize("verify", [False, True])
 @settings(max_examples=15, deadline=None)
-@given(FOLDS, CORPORA)
-def test_parts_too_large_for_memory_give_the_same_fates(fold: Dedup, docs: list[Doc]) -> None:
+@given(docs=CORPORA)
+def test_parts_read_in_many_blocks_or_sorted_on_disk_give_the_same_fates(verify: bool, docs: list[Doc]) -> None:
+    fold = Dedup(verify=verify, min_jaccard=0.6, rows_per_band=2, n_bands=6)
     expected = fates(fold, [docs], 2)
     whole = Part.sorted
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("curate.sketches.BLOCK_ROWS", 4)
+        assert fates(fold, [docs], 2) == expected
         patch.setattr(Part, "sorted", lambda part, key, *, then=(): whole(part, key, then=then, budget_bytes=1))
         assert fates(fold, [docs[:5], docs[5:9], docs[9:]], 2) == expected
+
+
+def test_parts_are_in_key_order() -> None:
+    """Then the buckets of all parts come in one order, whatever the number of parts."""
+    keys = np.sort(
+        np.array([0, 1, 2**32, 2**63, 2**64 - 1, *(Random(1).getrandbits(64) for _ in range(500))], np.uint64)
+    )
+    for n_parts in (1, 3, 4096):
+        parts = parts_of(keys, n_parts)
+        assert parts[0] == 0
+        assert parts[-1] == n_parts - 1
+        assert (np.diff(parts) >= 0).all()
 
 
 def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from curate.kernels.shingles import (
 from tests.helpers import shared_data
 
 AWKWARD = "aZ9٣_-'ß\u00adİŉﬁΣς中文ひゲｶกำ한각\u0301\u200b\u200d\ufeff\n\u2028é🙂\U00020000\U0010ffff "
-TEXTS = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(codec="utf-8")), max_size=60)
+TEXTS = st.text(st.one_of(st.sampled_from(AWKWARD), st.sampled_from("a1 "), st.characters(codec="utf-8")), max_size=60)
 
 
 def compiled(texts: pa.StringArray, n_words: int) -> list[list[int]]:
@@ -40,6 +40,8 @@ def compiled(texts: pa.StringArray, n_words: int) -> list[list[int]]:
         (" \n—!? 🙂", []),
         ("The GPL, version 2.0", ["the", "gpl", "version", "0", "0"]),  # 2.0 is two numbers
         ("in 1999 or 25", ["in", "0", "or", "0"]),
+        ("1a2b3", ["0a0b0"]),
+        ("1\u03012", ["0"]),  # a mark does not end a run of digits
         ("mp3 4you ٣٤", ["mp0", "0you", "0"]),
         ("naïve Ångström", ["naive", "angstrom"]),
         ("nai\u0308ve", ["naive"]),
@@ -55,6 +57,7 @@ def compiled(texts: pa.StringArray, n_words: int) -> list[list[int]]:
 )
 def test_words_counted_by_hand(text: str, words: list[str]) -> None:
     assert words_of(text) == words
+    assert compiled(pa.array([text], pa.string()), 1) == [shingle_hashes_of(text, 1)]
 
 
 @given(st.text(st.sampled_from("aBé Éñü07 .,-!\n\t(x)"), max_size=80))
