@@ -7,23 +7,23 @@ a damaged gzip member, and a file that was cut ends for it without an error. Ext
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from curate.source import Tally
+from curate.sources.streams import MAGIC, RECORD_START, BrokenStreamError, GzipStream, PlainStream, Stream
 
 MAX_HEAD_BYTES = 64 << 10  # of the header of one WARC record
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
-GZIP_STEP_BYTES = 16 << 10  # deflate expands at most 1,032 times, so one step inflates to 16.5 MB or less
-PLAIN_STEP_BYTES = 256 << 10
-MAGIC = b"\x1f\x8b\x08"
-RECORD_START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]*\r?\n", re.IGNORECASE)
-NEXT_RECORD = re.compile(rb"\nWARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
+NEXT_RECORD = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
 HEAD_END = re.compile(rb"\n\r?\n")
+_FIELD = re.compile(rb"\n([\w.!#$%&'*+^`|~-]{1,128})[ \t]*:[ \t]*([^\r\n]*)")
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes on with the field above
 NEWLINES = re.compile(rb"[\r\n]*")
 _NEXT_RECORD_BYTES = 128  # NEXT_RECORD does not match more
+_LAYOUT_BYTES = 1 << 20  # of a file that begins with neither, in which a plain record is looked for
+_CUT_OFF = "a record is cut off: its Content-Length reaches beyond the end"
 
 Headers = dict[str, str]  # field names in lower case
 
@@ -42,140 +42,6 @@ class BrokenRecordError(Exception):
     """A record does not follow the format; the stream around it can be read on."""
 
 
-class BrokenStreamError(Exception):
-    """The stream cannot be inflated any further."""
-
-
-class Stream(Protocol):
-    """The bytes of a file as a chain of members; a plain file is one member."""
-
-    position: int  # in the file: bytes before it were consumed
-
-    def chunk(self) -> bytes:
-        """Return the next bytes of this member, empty at its end; BrokenStreamError where there is none."""
-        ...
-
-    def next_member(self) -> bool:
-        """Go to the next member; False at the end of the file."""
-        ...
-
-    def recover(self, start: int) -> bool:
-        """After BrokenStreamError: go to the first member after `start` that holds a WARC record."""
-        ...
-
-
-class PlainStream:
-    """An uncompressed file."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._opened = False
-        self.position = 0
-
-    def chunk(self) -> bytes:
-        data = self._file.read(PLAIN_STEP_BYTES)
-        self.position += len(data)
-        return data
-
-    def next_member(self) -> bool:
-        first, self._opened = not self._opened, True
-        return first
-
-    def recover(self, start: int) -> bool:
-        return False
-
-    def seek(self, position: int) -> None:
-        self._file.seek(position)
-        self.position = position
-
-    def peek(self, position: int, n_bytes: int) -> bytes:
-        """Return bytes at `position` without moving there."""
-        self._file.seek(position)
-        data = self._file.read(n_bytes)
-        self._file.seek(self.position)
-        return data
-
-
-class GzipStream:
-    """A file of gzip members: one a record, or one for all."""
-
-    def __init__(self, file: BinaryIO, tally: Tally) -> None:
-        self._file = file
-        self._tally = tally
-        self._ahead = b""  # read from the file, not yet inflated
-        self._inflater = zlib.decompressobj(wbits=31)
-        self.position = 0
-
-    def _refill(self) -> bool:
-        if not self._ahead:
-            self._ahead = self._file.read(GZIP_STEP_BYTES)
-        return bool(self._ahead)
-
-    def chunk(self) -> bytes:
-        while not self._inflater.eof:
-            if not self._refill():
-                raise BrokenStreamError("the file ends inside a gzip member")
-            fed = len(self._ahead)
-            try:
-                data = self._inflater.decompress(self._ahead)
-            except zlib.error as error:
-                raise BrokenStreamError(f"gzip member cannot be inflated: {error}") from error
-            self._ahead = self._inflater.unused_data
-            self.position += fed - len(self._ahead)
-            if data:
-                return data
-        return b""
-
-    def next_member(self) -> bool:
-        """Go to the next member, over zero bytes that pad the file (counted)."""
-        while self._refill():
-            rest = self._ahead.lstrip(b"\x00")
-            n_zeros = len(self._ahead) - len(rest)
-            self.position += n_zeros
-            self._tally.bytes_padding += n_zeros
-            self._ahead = rest
-            if rest:
-                self._inflater = zlib.decompressobj(wbits=31)
-                return True
-        return False
-
-    def recover(self, start: int) -> bool:
-        at = start + 1
-        self._file.seek(at)
-        window, step = b"", GZIP_STEP_BYTES
-        while block := self._file.read(step):
-            window += block
-            step = min(2 * step, 1 << 20)  # small at first: the next member is mostly near
-            found = window.find(MAGIC)
-            while found >= 0:
-                if self._holds_record(at + found):
-                    self._open(at + found)
-                    return True
-                found = window.find(MAGIC, found + 1)
-            keep = min(len(window), len(MAGIC) - 1)
-            at += len(window) - keep
-            window = window[len(window) - keep :]
-            self._file.seek(at + keep)
-        self._open(at + len(window))
-        return False
-
-    def _holds_record(self, at: int) -> bool:
-        self._file.seek(at)
-        head = b""
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            head = inflater.decompress(self._file.read(1024), 64)
-        except zlib.error:
-            return False
-        return RECORD_START.match(head) is not None
-
-    def _open(self, at: int) -> None:
-        self._file.seek(at)
-        self._ahead = b""
-        self._inflater = zlib.decompressobj(wbits=31)
-        self.position = at
-
-
 class Records:
     """Iterates over the records of one file and fills `tally` with bytes ok, bad and padding.
 
@@ -186,9 +52,7 @@ class Records:
     """
 
     def __init__(self, file: BinaryIO, size_bytes: int, tally: Tally, wanted: Callable[[Headers], bool]) -> None:
-        head = file.read(len(MAGIC))
-        file.seek(0)
-        self._plain = PlainStream(file) if head != MAGIC else None
+        self._plain = None if _is_gzip(file) else PlainStream(file)
         self._stream: Stream = self._plain or GzipStream(file, tally)
         self._size_bytes = size_bytes
         self._tally = tally
@@ -254,14 +118,16 @@ class Records:
         too_large = length > MAX_RECORD_BYTES
         offset = self._offset()
         if self._plain and len(self._buffer) < end + 5:  # look first, so that a wrong length costs nothing
-            self._check_end(self._plain.peek(self._here() + end, 5), self._here() + end <= self._size_bytes)
+            if self._here() + end > self._size_bytes:
+                raise BrokenRecordError(_CUT_OFF)
+            self._check_end(self._plain.peek(self._here() + end, 5))
         if too_large:
             self._pass_over(end)
             start = end = 0
         elif not self._fill(end):
-            raise BrokenRecordError("a record is cut off: its Content-Length reaches beyond the end")
+            raise BrokenRecordError(_CUT_OFF)
         self._fill(end + 5)  # at the end of a gzip member this also checks its checksum
-        self._check_end(bytes(self._buffer[end : end + 5]), True)
+        self._check_end(bytes(self._buffer[end : end + 5]))
         block = None
         if not too_large and self._wanted(headers):
             with memoryview(self._buffer) as view:
@@ -295,9 +161,7 @@ class Records:
         return self._inflated + (0 if self._shared else self._size_bytes)
 
     @staticmethod
-    def _check_end(after: bytes, inside: bool) -> None:
-        if not inside:
-            raise BrokenRecordError("a record is cut off: its Content-Length reaches beyond the end")
+    def _check_end(after: bytes) -> None:
         closed = after.startswith((b"\r\n\r\n", b"\n\n", b"\x00"))
         if not closed and not b"WARC/".startswith(after.lstrip(b"\r\n").upper()):
             raise BrokenRecordError("the Content-Length of a record does not lead to its end")
@@ -350,7 +214,7 @@ class Records:
             n_bytes -= len(self._buffer)
             self._cut(len(self._buffer))
             if not self._fill(1):
-                raise BrokenRecordError("a record is cut off: its Content-Length reaches beyond the end")
+                raise BrokenRecordError(_CUT_OFF)
         self._cut(n_bytes)
 
     def _close(self) -> None:
@@ -366,32 +230,39 @@ class Records:
             self._tally.bytes_padding += self._advance()
 
     def _skip_to_next_record(self) -> None:
-        """Go to the next line that starts a record in this member, or to the member's end."""
+        """Go to the next start of a record in this member, or to the member's end.
+
+        It need not begin a line: a crawler that died leaves half a record, and the next run appends to it.
+        """
         self._cut(min(1, len(self._buffer)))
         while (found := NEXT_RECORD.search(self._buffer)) is None:
             self._cut(max(0, len(self._buffer) - _NEXT_RECORD_BYTES))
             if not self._fill(len(self._buffer) + 1):
                 self._cut(len(self._buffer))
                 return
-        self._cut(found.start() + 1)
+        self._cut(found.start())
+
+
+def _is_gzip(file: BinaryIO) -> bool:
+    """Say whether a file is gzip, even where it begins with something else; leave it at its start."""
+    head = file.read(_NEXT_RECORD_BYTES)
+    gzip = head.startswith(MAGIC)
+    if not gzip and not RECORD_START.match(head):
+        head += file.read(_LAYOUT_BYTES)
+    if not gzip and not RECORD_START.match(head.lstrip(b"\x00\r\n")) and not NEXT_RECORD.search(head):
+        gzip = GzipStream(file, Tally()).recover(-1)
+    file.seek(0)
+    return gzip
 
 
 def _parse_fields(head: bytes) -> Headers:
     """Return the fields of a WARC header. Of a repeated field the first stays; lengths must agree."""
     fields: Headers = {}
-    name = ""
-    for line in head.decode("utf-8", "replace").split("\n")[1:]:
-        if name and line.startswith((" ", "\t")):  # a folded line goes on with the field above
-            fields[name] = f"{fields[name]} {line.strip()}".strip()
-            continue
-        name, colon, value = line.partition(":")
-        name = name.strip().lower()
-        if not colon:
-            name = ""
-        elif name == "content-length" and fields.get(name, value.strip()) != value.strip():
+    for name, value in _FIELD.findall(_FOLD.sub(b" ", head)):
+        key = name.decode("ascii").lower()
+        text = value.decode("utf-8", "replace").rstrip()
+        if fields.setdefault(key, text) != text and key == "content-length":
             raise BrokenRecordError("a record has two different Content-Length fields")
-        else:
-            fields.setdefault(name, value.strip())
     return fields
 
 

@@ -14,6 +14,7 @@ HTML_MIMES = frozenset({"text/html", "application/xhtml+xml"})
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\n\r?\n")
 _CHARSET = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w.:+-]{1,40})", re.IGNORECASE | re.ASCII)
+_FIELD = re.compile(r"\n([^\s:][^\r\n:]{0,127}):[ \t]*([^\r\n]*)")
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1024})?\r?\n")
 _HTML_START = re.compile(  # the tags of the WHATWG MIME sniffing standard, section 7.1, that open a page
     rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*<(?:!doctype html|html|head|body|title|!--|script|meta|h1|div|p|table)[\s/>-]",
@@ -64,11 +65,8 @@ def parse_response(block: bytes) -> Response | None:
         return None
     end = _HEAD_END.search(block, 0, MAX_HEAD_BYTES)
     head = block[: end.start()] if end else block[:MAX_HEAD_BYTES]
-    headers: dict[str, str] = {}
-    for line in head.decode("latin-1").split("\n")[1:]:
-        name, colon, value = line.partition(":")
-        if colon:
-            headers[name.strip().lower()] = value.strip()
+    fields = _FIELD.findall(head.decode("latin-1"))
+    headers = {name.rstrip().lower(): value.rstrip() for name, value in fields}
     return Response(int(status.group(1)), headers, block[end.end() :] if end else b"")
 
 

@@ -11,7 +11,8 @@ from curate.schema import HTML_SCHEMA
 from curate.source import Slice, Tally, doc_id
 from curate.sources import http
 from curate.sources.dates import timestamp_of
-from curate.sources.framing import RECORD_START, Headers, Record, Records
+from curate.sources.framing import Headers, Record, Records
+from curate.sources.streams import RECORD_START
 
 MAX_BATCH_DOCS = 64
 MAX_BATCH_BYTES = 16 << 20  # of html; one doc may be larger

@@ -1,0 +1,218 @@
+"""Damage of every kind to a WARC: the rest is read, the damage is reported, the bytes add up, nothing hangs."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.sources import framing
+from tests.helpers import shared_data
+from tests.sources.build import PAGE, http_response, members, page, read, read_bytes, record, whole
+
+N = 200
+
+
+def _numbers(table) -> list[int]:
+    return [int(url.rsplit("/", 1)[1]) for url in table["url"].to_pylist()]
+
+
+def _packed() -> tuple[bytearray, list[int]]:
+    """Return 200 pages, one a gzip member, and where the members start."""
+    parts = [members([page(i)]) for i in range(N)]
+    starts = [0]
+    for part in parts:
+        starts.append(starts[-1] + len(part))
+    return bytearray(b"".join(parts)), starts
+
+
+@pytest.mark.parametrize("at", [0, 1, 99, N - 1])
+@pytest.mark.parametrize("damage", ["magic", "bits", "checksum", "37 bytes gone", "zeros", "text before", "two side by side"])
+def test_one_damaged_member_costs_only_itself(tmp_path: Path, damage: str, at: int) -> None:
+    data, starts = _packed()
+    start, end = starts[at], starts[at + 1]
+    lost = {at}
+    if damage == "magic":
+        data[start : start + 2] = b"\x00\x00"
+    elif damage == "bits":
+        middle = (start + end) // 2
+        data[middle : middle + 20] = bytes(b ^ 0xFF for b in data[middle : middle + 20])
+    elif damage == "checksum":
+        data[end - 8] ^= 1
+    elif damage == "37 bytes gone":
+        del data[start + 50 : start + 87]
+    elif damage == "zeros":
+        data[start + 40 : end] = b"\x00" * (end - start - 40)
+    elif damage == "text before":
+        data[start:start] = b"a line of a log that went to the wrong file\n"
+        lost = set()
+    else:
+        data[start : start + 2] = b"xx"
+        lost = {at, min(at + 1, N - 1)}
+        data[starts[max(lost)] + 30] ^= 0xFF
+        data[starts[max(lost)] + 60] ^= 0xFF
+    table, tally = read_bytes(tmp_path, bytes(data), "a.warc.gz")
+    assert _numbers(table) == [i for i in range(N) if i not in lost]
+    assert len(tally.bad_spans) in (1, 2)
+    assert tally.bad_spans[0].offset_bytes in (start, start + 2)  # two zero bytes are padding
+    assert tally.bytes_bad <= len(data) - sum(starts[i + 1] - starts[i] for i in range(N) if i not in lost)
+
+
+def test_a_cut_file_is_read_to_the_cut_and_says_so(tmp_path: Path) -> None:
+    data, starts = _packed()
+    for cut in (starts[50] + 1, starts[50] + 100, starts[51] - 1):
+        table, tally = read_bytes(tmp_path, bytes(data[:cut]), "a.warc.gz")
+        assert _numbers(table) == list(range(50))
+        assert [(span.offset_bytes, span.n_bytes) for span in tally.bad_spans] == [(starts[50], cut - starts[50])]
+        assert "ends inside" in tally.bad_spans[0].cause
+    table, tally = read_bytes(tmp_path, bytes(data[: starts[50]]), "a.warc.gz")
+    assert (_numbers(table), tally.bad_spans) == (list(range(50)), [])
+
+
+def test_a_cut_file_without_members_keeps_what_comes_before(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    records = [record(http_response(rng.randbytes(4000)), url=f"https://example.org/{i}") for i in range(N)]
+    data = gzip.compress(b"".join(records))
+    table, tally = read_bytes(tmp_path, data[: len(data) // 2], "a.warc.gz")
+    assert _numbers(table) == list(range(table.num_rows))
+    assert N // 2 - 6 <= table.num_rows <= N // 2
+    assert tally.bytes_bad < 40_000
+    assert ["ends inside" in span.cause for span in tally.bad_spans] == [True]
+    damaged = bytearray(data)
+    damaged[len(data) // 2 : len(data) // 2 + 4] = b"\xff\xff\xff\xff"
+    table, tally = read_bytes(tmp_path, bytes(damaged), "a.warc.gz")
+    assert _numbers(table)[: N // 2 - 6] == list(range(N // 2 - 6))
+
+
+WRONG_LENGTHS = ["-5", "12x", "", "9" * 18, "9" * 30, "0x10", "٣", 5, 100_000, 10_000_000, 200_000_000]
+
+
+@pytest.mark.parametrize("length", WRONG_LENGTHS)
+@pytest.mark.parametrize("layout", ["plain", "members", "one member"])
+def test_a_wrong_length_costs_only_its_record(tmp_path: Path, length: str | int, layout: str) -> None:
+    broken = record(http_response(PAGE), url="https://example.org/999", length=length)
+    records = [page(0), page(1), broken, page(2), page(3)]
+    data = {"plain": b"".join, "members": members, "one member": lambda r: gzip.compress(b"".join(r))}[layout](records)
+    table, tally = read_bytes(tmp_path, data)
+    if layout == "one member" and length in ("9" * 18, 200_000_000):
+        assert _numbers(table) == [0, 1]  # over the cap nothing is kept that could be read again
+    else:
+        assert _numbers(table) == [0, 1, 2, 3]
+    assert len(tally.bad_spans) == 1
+    if layout != "one member":
+        assert tally.bytes_bad == len(broken if layout == "plain" else members([broken]))
+
+
+def test_conflicting_lengths_are_damage_and_equal_ones_are_not(tmp_path: Path) -> None:
+    block = http_response(PAGE)
+    for other, n_docs in ((len(block), 1), (len(block) - 1, 0)):
+        table, tally = read_bytes(tmp_path, record(block, extra=[f"Content-Length: {other}"]))
+        assert (table.num_rows, len(tally.bad_spans)) == (n_docs, 1 - n_docs)
+
+
+def test_plain_file_with_garbage_missing_bytes_and_a_cut(tmp_path: Path) -> None:
+    records = [page(i) for i in range(5)]
+    data = records[0] + b"garbage\r\n" * 50 + records[1] + records[2][:-300] + records[3] + records[4][:-100]
+    table, tally = read_bytes(tmp_path, data)
+    assert _numbers(table) == [0, 1, 3]
+    assert [(span.offset_bytes, span.n_bytes) for span in tally.bad_spans] == [
+        (len(records[0]), 450),
+        (len(records[0]) + 450 + len(records[1]), len(records[2]) - 300),
+        (len(data) - len(records[4]) + 100, len(records[4]) - 100),
+    ]
+
+
+def test_bait_inside_payloads_makes_no_records(tmp_path: Path) -> None:
+    bait = b"\x1f\x8b\x08\x00\x00\x00\x00\x00" + gzip.compress(b"no record") + b"\nWARC/1.0\r\nno field\r\n"
+    records = [record(http_response(bait), url=f"https://example.org/{i}") for i in range(3)]
+    stored = [gzip.compress(one, compresslevel=0, mtime=0) for one in records]
+    stored[1] = stored[1][:40] + b"\xff" + stored[1][41:-8] + b"\x00" * 8
+    table, _ = read_bytes(tmp_path, b"".join(stored), "a.warc.gz")
+    assert _numbers(table) == [0, 2]
+
+
+def test_a_head_without_end_is_damage_in_bounded_memory(tmp_path: Path) -> None:
+    endless = b"WARC/1.0\r\n" + b"A: b\r\n" * 1_000_000
+    table, tally = read_bytes(tmp_path, page(1) + endless + page(2))
+    assert _numbers(table) == [1, 2]
+    assert tally.bytes_bad == len(endless)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"WARC/1.0\r\nContent-Length: 60000000\r\n\r\n" * 50_000,
+        b"WARC/1.0\r\nA:" * 200_000,
+        b"WARC/1.0\r\nA: b\r\n\r\n" * 100_000,
+        b"\nWARC/1.0\n" * 200_000,
+        b"\r\n" * 1_000_000,
+        b"\x00" * 3_000_000,
+        b"\x1f\x8b\x08" * 100_000,
+        b"\x1f\x8b\x08\x00" + b"\x00" * 6 + zlib.compress(b"WARC/1.0\r\n")[2:-4] * 2000,
+        (gzip.compress(b"WARC/1.0\r\nA: b\r\n\r\n")[:-4] + b"abcd") * 5_000,
+        gzip.compress(b"") * 20_000,
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_hostile_files_end_soon(tmp_path: Path, hostile: bytes) -> None:
+    for data in (hostile, gzip.compress(hostile)):
+        table, tally = read_bytes(tmp_path, data)
+        assert table.num_rows == 0
+            assert len(tally.bad_spans) <= 2
+
+
+def test_an_inflating_bomb_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(framing, "MAX_RECORD_BYTES", 1 << 20)
+    bomb = record(b"\x00" * (300 << 20))
+    table, tally = read_bytes(tmp_path, members([page(0), bomb, page(1)]), "a.warc.gz")
+    assert _numbers(table) == [0, 1]
+    assert tally.records["too_large"] == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), layout=st.sampled_from(["plain", "members", "one member"]))
+def test_random_damage_never_invents_or_loses_bytes(data, layout: str, tmp_path_factory) -> None:
+    """Cut, delete, insert, flip: `read_bytes` checks the accounting; pages before the damage are all there."""
+    records = [page(i, 8) for i in range(6)]
+    healthy = {"plain": b"".join, "members": members, "one member": lambda r: gzip.compress(b"".join(r))}[layout](records)
+    at = data.draw(st.integers(0, len(healthy) - 1))
+    n = data.draw(st.integers(1, 400))
+    put = data.draw(st.binary(max_size=60) | st.sampled_from([b"\r\n\r\n", b"WARC/1.0\r\n", b"\x1f\x8b\x08"]))
+    damaged = healthy[:at] + put + healthy[at + n :]
+    if not damaged:
+        return
+    table, _ = read_bytes(tmp_path_factory.mktemp("warc"), damaged)
+    known = {f"https://example.org/{i}": one for i, one in enumerate(records)}
+    if layout == "members":  # checksums prove each page
+        for url, html in zip(table["url"].to_pylist(), table["html"].to_pylist(), strict=True):
+            assert known[url].endswith(html + b"\r\n\r\n")
+    if layout != "one member":
+        ends = [len((members if layout == "members" else b"".join)(records[: i + 1])) for i in range(6)]
+        before = sum(end <= at - 5 for end in ends)
+        assert table["url"].to_pylist()[:before] == [f"https://example.org/{i}" for i in range(before)]
+
+
+# What malformed real files give: docs and bad bytes of those where it is not obvious. All others are only swept.
+REAL = {
+    "clipped.warc.gz": (0, 18184),
+    "corrupted-mid-record.warc.gz.open": (12, 34),
+    "corrupted-trailing-bytes.warc.gz.open": (30, 55),
+    "example-bad-non-chunked.warc.gz": (1, 0),
+    "example-trunc.warc": (1, 0),
+    "skip-non-open.warc.gz": (10, 0),
+}
+
+
+def test_malformed_real_files_are_read_as_far_as_they_go() -> None:
+    files = sorted(path for path in shared_data("malformed").iterdir() if path.stat().st_size)
+    assert len(files) > 50
+    for path in files:
+        table, tally = read(whole(path))
+        if path.name in REAL:
+            assert (table.num_rows, tally.bytes_bad) == REAL[path.name], path.name
