@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from curate.sources import framing
 from tests.helpers import shared_data
-from tests.sources.build import PAGE, http_response, members, page, read, read_bytes, record, whole
+from tests.sources.build import LAYOUTS, PAGE, http_response, members, packed, page, read, read_bytes, record, whole
 
 N = 200
 
@@ -22,7 +22,7 @@ def _numbers(table) -> list[int]:
     return [int(url.rsplit("/", 1)[1]) for url in table["url"].to_pylist()]
 
 
-def _packed() -> tuple[bytearray, list[int]]:
+def _two_hundred() -> tuple[bytearray, list[int]]:
     """Return 200 pages, one a gzip member, and where the members start."""
     parts = [members([page(i)]) for i in range(N)]
     starts = [0]
@@ -31,10 +31,13 @@ def _packed() -> tuple[bytearray, list[int]]:
     return bytearray(b"".join(parts)), starts
 
 
+DAMAGES = ["magic", "bits", "checksum", "37 bytes gone", "zeros", "text before", "two side by side"]
+
+
 @pytest.mark.parametrize("at", [0, 1, 99, N - 1])
-@pytest.mark.parametrize("damage", ["magic", "bits", "checksum", "37 bytes gone", "zeros", "text before", "two side by side"])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_one_damaged_member_costs_only_itself(tmp_path: Path, damage: str, at: int) -> None:
-    data, starts = _packed()
+    data, starts = _two_hundred()
     start, end = starts[at], starts[at + 1]
     lost = {at}
     if damage == "magic":
@@ -64,7 +67,7 @@ def test_one_damaged_member_costs_only_itself(tmp_path: Path, damage: str, at: i
 
 
 def test_a_cut_file_is_read_to_the_cut_and_says_so(tmp_path: Path) -> None:
-    data, starts = _packed()
+    data, starts = _two_hundred()
     for cut in (starts[50] + 1, starts[50] + 100, starts[51] - 1):
         table, tally = read_bytes(tmp_path, bytes(data[:cut]), "a.warc.gz")
         assert _numbers(table) == list(range(50))
@@ -93,11 +96,11 @@ WRONG_LENGTHS = ["-5", "12x", "", "9" * 18, "9" * 30, "0x10", "٣", 5, 100_000, 
 
 
 @pytest.mark.parametrize("length", WRONG_LENGTHS)
-@pytest.mark.parametrize("layout", ["plain", "members", "one member"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_wrong_length_costs_only_its_record(tmp_path: Path, length: str | int, layout: str) -> None:
     broken = record(http_response(PAGE), url="https://example.org/999", length=length)
     records = [page(0), page(1), broken, page(2), page(3)]
-    data = {"plain": b"".join, "members": members, "one member": lambda r: gzip.compress(b"".join(r))}[layout](records)
+    data = packed(records, layout)
     table, tally = read_bytes(tmp_path, data)
     if layout == "one member" and length in ("9" * 18, 200_000_000):
         assert _numbers(table) == [0, 1]  # over the cap nothing is kept that could be read again
@@ -164,7 +167,7 @@ def test_hostile_files_end_soon(tmp_path: Path, hostile: bytes) -> None:
     for data in (hostile, gzip.compress(hostile)):
         table, tally = read_bytes(tmp_path, data)
         assert table.num_rows == 0
-            assert len(tally.bad_spans) <= 2
+        assert len(tally.bad_spans) <= 2
 
 
 def test_an_inflating_bomb_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,11 +179,11 @@ def test_an_inflating_bomb_is_passed_over(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), layout=st.sampled_from(["plain", "members", "one member"]))
+@given(data=st.data(), layout=st.sampled_from(LAYOUTS))
 def test_random_damage_never_invents_or_loses_bytes(data, layout: str, tmp_path_factory) -> None:
     """Cut, delete, insert, flip: `read_bytes` checks the accounting; pages before the damage are all there."""
     records = [page(i, 8) for i in range(6)]
-    healthy = {"plain": b"".join, "members": members, "one member": lambda r: gzip.compress(b"".join(r))}[layout](records)
+    healthy = packed(records, layout)
     at = data.draw(st.integers(0, len(healthy) - 1))
     n = data.draw(st.integers(1, 400))
     put = data.draw(st.binary(max_size=60) | st.sampled_from([b"\r\n\r\n", b"WARC/1.0\r\n", b"\x1f\x8b\x08"]))
@@ -193,7 +196,7 @@ def test_random_damage_never_invents_or_loses_bytes(data, layout: str, tmp_path_
         for url, html in zip(table["url"].to_pylist(), table["html"].to_pylist(), strict=True):
             assert known[url].endswith(html + b"\r\n\r\n")
     if layout != "one member":
-        ends = [len((members if layout == "members" else b"".join)(records[: i + 1])) for i in range(6)]
+        ends = [len(packed(records[: i + 1], layout)) for i in range(6)]
         before = sum(end <= at - 5 for end in ends)
         assert table["url"].to_pylist()[:before] == [f"https://example.org/{i}" for i in range(before)]
 

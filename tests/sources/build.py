@@ -65,6 +65,17 @@ def members(records: Iterable[bytes]) -> bytes:
     return b"".join(gzip.compress(one, mtime=0) for one in records)
 
 
+LAYOUTS = ("plain", "members", "one member")
+
+
+def packed(records: Iterable[bytes], layout: str) -> bytes:
+    """Return the file that holds these records, in one of LAYOUTS."""
+    if layout == "members":
+        return members(records)
+    data = b"".join(records)
+    return data if layout == "plain" else gzip.compress(data, mtime=0)
+
+
 def whole(path: Path, kind: str = "warc", name: str | None = None) -> Slice:
     """Return the slice that is the whole file."""
     size_bytes = path.stat().st_size

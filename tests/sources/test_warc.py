@@ -16,7 +16,7 @@ from warcio.archiveiterator import WARCIterator
 from curate.source import doc_id
 from curate.sources import framing
 from tests.helpers import shared_data
-from tests.sources.build import PAGE, http_response, members, page, read, read_bytes, record, whole
+from tests.sources.build import LAYOUTS, PAGE, http_response, members, packed, page, read, read_bytes, record, whole
 
 ALL_KINDS = [
     record(b"software: test\r\n", kind="warcinfo", content_type="application/warc-fields"),
@@ -45,9 +45,9 @@ ALL_COUNTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("pack", [b"".join, members, lambda records: gzip.compress(b"".join(records))])
-def test_every_record_is_a_doc_or_counted_by_kind(tmp_path: Path, pack) -> None:
-    table, tally = read_bytes(tmp_path, pack(ALL_KINDS))
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_record_is_a_doc_or_counted_by_kind(tmp_path: Path, layout: str) -> None:
+    table, tally = read_bytes(tmp_path, packed(ALL_KINDS, layout))
     assert tally.records == ALL_COUNTS
     assert tally.bytes_bad == 0
     assert table["url"].to_pylist() == ["https://example.org/1", "https://example.org/untyped", "https://example.org/"]
@@ -110,8 +110,8 @@ def test_a_record_over_the_cap_is_passed_over_in_bounded_memory(
 ) -> None:
     monkeypatch.setattr(framing, "MAX_RECORD_BYTES", 1000)
     records = [page(1, 5), record(http_response(b"x" * 1_000_000)), page(2, 5)]
-    for data in (b"".join(records), members(records), gzip.compress(b"".join(records))):
-        table, tally = read_bytes(tmp_path, data)
+    for layout in LAYOUTS:
+        table, tally = read_bytes(tmp_path, packed(records, layout))
         assert tally.records == {"response": 2, "too_large": 1}
         assert tally.bytes_bad == 0
         assert table["url"].to_pylist() == ["https://example.org/1", "https://example.org/2"]
@@ -133,12 +133,11 @@ def test_batches_stay_small(tmp_path: Path) -> None:
     blocks=st.lists(
         st.binary(max_size=300) | st.just(b"\r\n\r\n\r\n") | st.just(b"WARC/1.0\r\nA: b\r\n\r\n"), max_size=8
     ),
-    layout=st.sampled_from(["plain", "members", "one member"]),
+    layout=st.sampled_from(LAYOUTS),
 )
 def test_any_payload_comes_back_unchanged(blocks: list[bytes], layout: str, tmp_path_factory) -> None:
     records = [record(http_response(block, content_type="text/html"), url=f"u:{i}") for i, block in enumerate(blocks)]
-    pack = {"plain": b"".join, "members": members, "one member": lambda r: gzip.compress(b"".join(r))}[layout]
-    data = pack(records)
+    data = packed(records, layout)
     if not data:
         return
     table, tally = read_bytes(tmp_path_factory.mktemp("warc"), data)
