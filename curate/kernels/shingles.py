@@ -2,12 +2,12 @@
 
 The definition, in four steps (the plain functions below say the same in code):
 
-1. *Words.* Each code point is folded: lower case, NFD, combining marks (Mn) dropped; what NFD splits into
+1. *Words.* Each code point is simplified: lower case, NFD, combining marks (Mn) dropped; what NFD splits into
    more than one base character (Hangul) stays whole. Letters, numbers and spacing marks make words; a run of
    decimal digits is one `0`; marks and format characters (soft hyphen, joiners) vanish; all else separates.
    In scripts written without spaces (Han, Kana, Thai, Lao, Myanmar, Khmer) every character is a word.
 2. *Shingles.* Each window of `n_words` words; a text of fewer words is one shingle; without words, none.
-3. *Hashes.* FNV-1a over the folded code points and a 64-bit finaliser make a word hash; a polynomial over the
+3. *Hashes.* FNV-1a over the simple code points and a 64-bit finaliser make a word hash; a polynomial over the
    window and the finaliser make the shingle hash, of which the upper 32 bits are kept.
 4. *Signature.* For permutation k the least `(a_k * hash + b_k) mod 2**32`; a band's key is a 64-bit hash of its
    rows and its number.
@@ -34,7 +34,7 @@ I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
 SEPARATES, VANISHES, LETTER, DIGIT, ALONE = range(5)
-KIND_SHIFT = 24  # an entry of the fold table is kind << 24 | folded code point
+KIND_SHIFT = 24  # an entry of the table is kind << 24 | simple code point
 TABLE_SIZE = 0x20000  # planes 0 and 1; the two planes above hold Han only
 HAN_PLANES_END = 0x40000
 UNSPACED = (
@@ -62,8 +62,8 @@ _compiled: Any = functools.partial(numba.njit, cache=True, nogil=True, boundsche
 # ---- the definition, in plain Python
 
 
-def fold(code_point: int) -> tuple[int, int]:
-    """Return (kind, folded code point) of a code point. Follows the Unicode version of the running Python."""
+def simplify(code_point: int) -> tuple[int, int]:
+    """Return (kind, simple code point) of a code point. Follows the Unicode version of the running Python."""
     if code_point >= TABLE_SIZE:
         return (ALONE if code_point < HAN_PLANES_END else SEPARATES), code_point
     char = chr(code_point)
@@ -75,28 +75,28 @@ def fold(code_point: int) -> tuple[int, int]:
     if category[0] not in "LN" and category != "Mc":
         return SEPARATES, 0
     base = [c for c in unicodedata.normalize("NFD", char.lower()) if unicodedata.category(c) != "Mn"]
-    folded = ord(base[0]) if len(base) == 1 else code_point
-    if folded == 0x3C2:  # final sigma: lower case of a capital sigma does not know where its word ends
-        folded = 0x3C3
+    simple = ord(base[0]) if len(base) == 1 else code_point
+    if simple == 0x3C2:  # final sigma: lower case of a capital sigma does not know where its word ends
+        simple = 0x3C3
     alone = any(low <= code_point <= high for low, high in UNSPACED)
-    return (ALONE if alone else LETTER), folded
+    return (ALONE if alone else LETTER), simple
 
 
 def words_of(text: str) -> list[str]:
-    """Return the folded words of a text, in order."""
+    """Return the simple words of a text, in order."""
     words: list[str] = []
     word, after_digit = "", False
     for char in text:
-        kind, folded = fold(ord(char))
+        kind, simple = simplify(ord(char))
         if kind == VANISHES:
             continue
         if kind in (SEPARATES, ALONE) and word:
             words.append(word)
             word = ""
         if kind == ALONE:
-            words.append(chr(folded))
+            words.append(chr(simple))
         elif kind == LETTER or (kind == DIGIT and not after_digit):
-            word += chr(folded)
+            word += chr(simple)
         after_digit = kind == DIGIT
     return [*words, word] if word else words
 
@@ -172,7 +172,7 @@ def shingle_hashes(texts: pa.StringArray, n_words: int) -> Shingles:
     # The shortest word with its separator has two bytes; a character that is a word by itself has three.
     hashes = np.empty((int(starts[-1]) - int(starts[0])) // 2 + len(texts) + 1, np.uint32)
     offsets = np.zeros(len(texts) + 1, np.int64)
-    _hash_shingles(data, starts, _fold_table(), n_words, hashes, offsets)
+    _hash_shingles(data, starts, _simple_table(), n_words, hashes, offsets)
     return Shingles(hashes[: offsets[-1]], offsets)
 
 
@@ -194,9 +194,9 @@ def _buffers(texts: pa.StringArray) -> tuple[I32, U8]:
 
 
 @functools.cache
-def _fold_table() -> U32:
-    folded = (fold(code_point) for code_point in range(TABLE_SIZE))
-    return np.array([kind << KIND_SHIFT | code_point for kind, code_point in folded], np.uint32)
+def _simple_table() -> U32:
+    simple = (simplify(code_point) for code_point in range(TABLE_SIZE))
+    return np.array([kind << KIND_SHIFT | code_point for kind, code_point in simple], np.uint32)
 
 
 # ---- the compiled passes
@@ -223,8 +223,8 @@ def _decode(data, at, end):  # type: ignore[no-untyped-def]
 
 
 @_compiled(inline="always")
-def _folded(point, table):  # type: ignore[no-untyped-def]
-    """Return (kind, folded code point): `fold`, from its table."""
+def _simplified(point, table):  # type: ignore[no-untyped-def]
+    """Return (kind, simple code point): `simplify`, from its table."""
     if point < TABLE_SIZE:
         entry = table[point]
         return entry >> np.uint32(KIND_SHIFT), entry & np.uint32((1 << KIND_SHIFT) - 1)
@@ -242,14 +242,14 @@ def _hash_words(data, at, end, table, words):  # type: ignore[no-untyped-def]
         if point >= 0x80:
             point, size = _decode(data, at, end)
         at += size
-        kind, folded = _folded(point, table)
+        kind, simple = _simplified(point, table)
         if kind == LETTER:  # first, as most characters are
-            word = (word ^ np.uint64(folded)) * _PRIME
+            word = (word ^ np.uint64(simple)) * _PRIME
             in_word, after_digit = True, False
             continue
         if kind == DIGIT:
             if not after_digit:
-                word = (word ^ np.uint64(folded)) * _PRIME
+                word = (word ^ np.uint64(simple)) * _PRIME
             in_word, after_digit = True, True
             continue
         if kind == VANISHES:
@@ -258,7 +258,7 @@ def _hash_words(data, at, end, table, words):  # type: ignore[no-untyped-def]
             words[n] = _mix(word)
             n += 1
         if kind == ALONE:
-            words[n] = _mix((_BASIS ^ np.uint64(folded)) * _PRIME)
+            words[n] = _mix((_BASIS ^ np.uint64(simple)) * _PRIME)
             n += 1
         word = _BASIS
         in_word, after_digit = False, False

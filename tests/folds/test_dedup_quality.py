@@ -77,7 +77,7 @@ def test_pairs_above_0_8_lose_a_side_and_few_docs_go_without_cause(
 def test_verified_docs_all_go_with_cause(licences: Licences, tmp_path: Path) -> None:
     dropped = dropped_by(Dedup(verify=True), licences.texts, tmp_path)
     assert licences.share_found(dropped, 0.8) >= 0.92
-    # The list's words keep their digits, ours fold them to 0: our index is at most a little higher (0.06 here).
+    # The list's words keep their digits, ours write 0: our index is at most a little higher (0.06 here).
     best = licences.best_partner()
     assert min(best[name] for name in dropped) >= 0.7
     sets = {name: set(shingle_hashes_of(licences.texts[name], 5)) for name in sorted(dropped)[::40]}

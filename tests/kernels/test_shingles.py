@@ -83,7 +83,7 @@ def test_compiled_band_keys_are_those_of_the_definition(text: str, n_bands: int,
     assert keys[1].tolist() == band_keys_of(shingle_hashes_of(text, 3), drawn, rows)
 
 
-def test_every_part_of_unicode_is_folded_alike() -> None:
+def test_every_part_of_unicode_is_simplified_alike() -> None:
     points = [p for p in range(0, 0x110000, 17) if not 0xD800 <= p < 0xE000]
     texts = [f"a{chr(p)}b" for p in points]
     assert compiled(pa.array(texts, pa.string()), 2) == [shingle_hashes_of(text, 2) for text in texts]
@@ -152,5 +152,5 @@ def test_estimates_are_as_close_as_those_of_datasketch() -> None:
 
 
 def _spelled(words: list[str], salt: int) -> str:
-    """Return the words with their digits and a salt as letters, since digits fold to 0."""
+    """Return the words with their digits and a salt as letters, since digits become 0."""
     return " ".join((word + f"y{salt}").translate(str.maketrans("0123456789", "abcdefghij")) for word in words)
