@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from train.config import TrainConfig, from_dict, to_dict
+from train.config import TrainConfig
 from train.errors import CheckpointError
+from train.overrides import from_dict, to_dict
 
 VERSION = 1
 _FILES = ("model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json")
@@ -60,7 +62,7 @@ def save_checkpoint(
     _write_json(partial / "config.json", to_dict(config))
     for name, tensors in (("model", model), ("optimizer", optimizer)):
         path = partial / f"{name}.safetensors"
-        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, path)
+        _save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, path)
         shutil.copymode(partial / "config.json", path)  # safetensors lets only the owner read
     shutil.copyfile(tokenizer, partial / "tokenizer.json")
     sums = {name: _sha256(partial / name) for name in _FILES}
@@ -131,6 +133,17 @@ def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
         return load_file(checkpoint / f"{name}.safetensors")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {checkpoint / name}.safetensors: {error}") from error
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file; its library hides the system's error in a text, this raises it as OSError."""
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _point_latest(folder: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import time
@@ -21,7 +22,7 @@ from train.checkpoint import (
 from train.config import TrainConfig
 from train.data import Batch, Corpus
 from train.device import choose_autocast, choose_device
-from train.errors import CheckpointError, DataError, Diverged
+from train.errors import CheckpointError, DataError, Diverged, Stopped
 from train.evals import HeldOut, evaluate
 from train.metrics import MetricsLog, peak_flops
 from train.model import Decoder, init_weights
@@ -30,8 +31,10 @@ from train.runfolder import RunFolder
 from train.sampler import SAMPLER_VERSION, rank_slice
 from train.schedule import learning_rate_at
 from train.signals import StopSignals
+from train.summary import Summary, summarise, write_page
 
 LOG_EVERY_S = 2.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 log = logging.getLogger("train")
 
 
@@ -83,25 +86,33 @@ class Trainer:
         self.progress, self.saved_step = saved, saved.step
 
     def run(self) -> None:
-        """Train to the last step. Raises Stopped or Interrupted after a checkpoint, Diverged without one."""
-        loop = self.config.loop
+        """Train to the last step.
+
+        Raises Stopped or Interrupted after a checkpoint, Diverged without one, and Stopped when the disk is full.
+        """
         metrics = MetricsLog(self.folder.metrics, keep_to_step=self.progress.step)
         try:
             with StopSignals() as stop:
-                while self.progress.step < loop.steps:
-                    self._one_step(metrics)
-                    done = self.progress.step
-                    last = done == loop.steps
-                    if last or (loop.eval_every and done % loop.eval_every == 0):
-                        self._evaluate(metrics)
-                    if last or stop.received or (loop.checkpoint_every and done % loop.checkpoint_every == 0):
-                        self._save()
-                    if stop.received and not last:
-                        raise stop.error(
-                            f"stopped after step {done} of {loop.steps}; the same command goes on from there"
-                        )
+                self._all_steps(metrics, stop)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            raise Stopped(f"no room to write: {error}; make some, and the same command goes on") from error
         finally:
             metrics.close()
+
+    def _all_steps(self, metrics: MetricsLog, stop: StopSignals) -> None:
+        loop = self.config.loop
+        while self.progress.step < loop.steps:
+            self._one_step(metrics)
+            done = self.progress.step
+            last = done == loop.steps
+            if last or (loop.eval_every and done % loop.eval_every == 0):
+                self._evaluate(metrics)
+            if last or stop.received or (loop.checkpoint_every and done % loop.checkpoint_every == 0):
+                self._save()
+            if stop.received and not last:
+                raise stop.error(f"stopped after step {done} of {loop.steps}; the same command goes on from there")
 
     def _one_step(self, metrics: MetricsLog) -> None:
         started = time.perf_counter()
@@ -174,6 +185,14 @@ class Trainer:
         )
         self.saved_step = self.progress.step
         remove_old_checkpoints(self.folder.checkpoints, self.config.loop.keep_checkpoints)
+        write_page(self.folder, self.config, self.summary())
+
+    def summary(self) -> Summary:
+        """Return what the run has come to at its latest checkpoint; raises CheckpointError when it has none."""
+        checkpoint = latest_checkpoint(self.folder.checkpoints)
+        if checkpoint is None:
+            raise CheckpointError(f"{self.folder.path} has no checkpoint yet")
+        return summarise(self.folder, self.model.n_params(), self.corpus.n_tokens, checkpoint, "trained")
 
     def _utilisation(self, tokens_per_s: float) -> dict[str, float]:
         """Share of the device's dense bf16 peak; nothing on devices whose peak is not known."""

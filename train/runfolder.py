@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from train.config import TrainConfig, from_dict, to_dict
+from train.config import TrainConfig
 from train.errors import ConfigError
+from train.overrides import from_dict, to_dict
 
 VERSION = 1
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
-from train.config import ModelConfig, TrainConfig, build_config
+from train.config import ModelConfig, TrainConfig
 from train.data import Corpus
 from train.model import Decoder, init_weights
+from train.overrides import build_config
 
 MODEL: dict[str, Any] = {"n_layers": 2, "d_model": 32, "n_heads": 4, "n_kv_heads": 2, "head_dim": 8, "d_ff": 64}
 SETTINGS = tuple(f"model.{name}={value}" for name, value in MODEL.items())

@@ -17,8 +17,8 @@ from train.checkpoint import (
     remove_old_checkpoints,
     save_checkpoint,
 )
-from train.config import build_config
 from train.errors import CheckpointError
+from train.overrides import build_config
 
 CONFIG = build_config("tiny")
 

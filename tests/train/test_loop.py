@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -230,6 +231,19 @@ def test_a_loss_that_is_not_finite_stops_before_it_does_harm(tokens: Path, tmp_p
         trainer.run()
     assert all(torch.equal(a, b) for a, b in zip(before, trainer.model.parameters(), strict=True))
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tokens: Path, tmp_path: Path, straight: api.Summary) -> None:
+    """A limit on the size of a file stands in for the disk: the checkpoints pass it, the log does not."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+    try:
+        with pytest.raises(Stopped, match=r"no room to write: .*safetensors") as caught:
+            train_micro(tokens, tmp_path / "run", "loop.checkpoint_every=5")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.exit_code == 75
+    assert_same_run(train_micro(tokens, tmp_path / "run", "loop.checkpoint_every=5"), straight)
 
 
 def test_masked_documents_train(tokens: Path, tmp_path: Path) -> None:

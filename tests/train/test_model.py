@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import train.model
 from tests.train.micro import lively_model, micro_model
 from train.attention import KVCache
-from train.config import PRESETS, ModelConfig, build_config
+from train.config import PRESETS, ModelConfig
 from train.model import IGNORED, Decoder, init_weights
+from train.overrides import build_config
 
 EOS = 0
 

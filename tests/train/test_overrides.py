@@ -1,4 +1,4 @@
-"""Mirrors train/config.py: what is given arrives, what is wrong is named with the nearest right word."""
+"""Mirrors train/overrides.py and train/config.py: what is given arrives, what is wrong is named."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from train.config import build_config, first_difference, from_dict, parse_settings, read_overrides, to_dict
 from train.errors import ConfigError
+from train.overrides import build_config, first_difference, from_dict, parse_settings, read_overrides, to_dict
 
 
 def test_later_layers_win() -> None:
