@@ -24,7 +24,7 @@ from tests.train.micro import SETTINGS, micro_config
 from train import api
 from train.errors import ConfigError, DataError, Diverged, Interrupted, Stopped
 from train.loop import Trainer
-from train.metrics import read_metrics
+from train.metrics import MetricsLog, read_metrics
 from train.model import IGNORED
 from train.runfolder import RunFolder
 from train.sampler import Samples
@@ -135,6 +135,7 @@ def test_a_signal_stops_after_a_checkpoint(
     assert_same_run(api.resume(tmp_path / "run"), straight)
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_bit_for_bit(tokens: Path, tmp_path: Path, straight: api.Summary) -> None:
     code = (
         "import os, signal, sys, torch; torch.set_num_threads(1); from pathlib import Path;"
@@ -219,6 +220,39 @@ def test_accumulation_does_not_matter(tokens: Path, tmp_path: Path, micro: int) 
     assert results[0].n_tokens == results[1].n_tokens
     assert results[0].loss == pytest.approx(results[1].loss, rel=1e-6)
     assert results[0].grad_norm == pytest.approx(results[1].grad_norm, rel=1e-4)
+
+
+def test_an_update_uses_the_clipped_gradient_and_the_scheduled_rate(
+    tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optim = {"max_grad_norm": 0.01, "learning_rate": 0.5, "schedule": "linear", "warmup_steps": 0}
+    config, corpus = micro_config(tokens, optim=optim, loop={"steps": 4})
+    trainer = Trainer(RunFolder(tmp_path), config, corpus)
+    seen = []
+
+    def step() -> None:
+        norms = [p.grad.norm() for p in trainer.model.parameters() if p.grad is not None]
+        seen.append((torch.stack(norms).norm().item(), {group["lr"] for group in trainer.optimizer.param_groups}))
+
+    monkeypatch.setattr(trainer.optimizer, "step", step)
+    metrics = MetricsLog(tmp_path / "metrics.jsonl", 0)
+    for _ in range(4):
+        trainer._one_step(metrics)
+    assert [norm for norm, _ in seen] == pytest.approx([0.01] * 4, rel=1e-3)
+    assert [rates for _, rates in seen] == [{0.5}, {0.375}, {0.25}, {0.125}]
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [row["learning_rate"] for row in rows] == [0.5, 0.375, 0.25, 0.125]
+    assert all(row["grad_norm"] > 0.1 for row in rows)  # as it was before the clip
+
+
+def test_scores_and_checkpoints_come_when_they_are_due(tokens: Path, tmp_path: Path) -> None:
+    more = ("loop.eval_every=8", "loop.checkpoint_every=4", "loop.keep_checkpoints=3")
+    train_micro(tokens, tmp_path / "run", *more)
+    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    scored = [(row["step"], row["source"]) for row in rows if row.get("split") == "val"]
+    assert scored == [(step, source) for step in (8, 16, 20) for source in ("fables", "news")]
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert names == ["step-0000012", "step-0000016", "step-0000020"]
 
 
 def test_a_loss_that_is_not_finite_stops_before_it_does_harm(tokens: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_each_window_comes_once_per_epoch(n_windows: tuple[int, ...], seed: int,
 
 
 @given(n_windows=sizes, weights=st.lists(st.floats(0.1, 10), min_size=5, max_size=5), seed=st.integers(0, 99))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_a_mixture_keeps_to_its_weights_and_uses_a_source_up_before_it_repeats(
     n_windows: tuple[int, ...], weights: list[float], seed: int
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_mixture_keeps_to_its_weights_and_uses_a_source_up_before_it_repeats(
     cut=st.integers(0, 64),
     world=st.sampled_from([1, 2, 4]),
 )
-@settings(deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_order_depends_on_neither_cuts_nor_ranks(weighted: bool, seed: int, first: int, cut: int, world: int) -> None:
     sampler = Sampler((40, 7, 300), seed, (1.0, 2.0, 3.0) if weighted else ())
     whole = pairs(sampler, first, first + 64)
