@@ -34,6 +34,8 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f#/:<>?@\[\\\]^|%\s]")
 _PORT = re.compile(r":[0-9]*\Z")
 _IPV4_NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # other full stops, UTS #46
+_IGNORED = str.maketrans("", "", "\u00ad\u200b\u2060\ufeff")  # "ignored" there
+_JOINERS = "\u200c\u200d"  # the only hidden characters a name may have: Persian and Indic spelling need them
 
 
 class _Rules(NamedTuple):
@@ -81,12 +83,20 @@ def host_of(url: str | None) -> str | None:
 
 
 def _name(host: str) -> str | None:
-    host = unicodedata.normalize("NFKC", host.translate(_DOTS)).lower().translate(_DOTS).removesuffix(".")
+    host = (
+        unicodedata.normalize("NFKC", host.translate(_DOTS))
+        .lower()
+        .translate(_DOTS)
+        .translate(_IGNORED)
+        .removesuffix(".")
+    )
     labels = [_decoded(label) for label in host.split(".")]
     name = ".".join(labels)
     if len(name) > MAX_HOST_CHARS or _FORBIDDEN.search(name):
         return None
     if any(not 0 < len(label) <= MAX_LABEL_CHARS for label in labels):
+        return None
+    if not (name.isascii() or all(char.isprintable() or char in _JOINERS for char in name)):
         return None
     return _ipv4(labels) if _IPV4_NUMBER.match(labels[-1]) else name
 

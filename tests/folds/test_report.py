@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections import Counter, defaultdict
 from hashlib import sha256
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -413,6 +414,31 @@ def test_conservation_line_on_the_page() -> None:
     )
     _, html = files_of([[batch(docs)]], steps=STEPS)
     assert "9 docs in = 5 kept + 3 dropped + 1 quarantined." in "".join(Page(html).words)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_meets_wcag(scheme: str) -> None:
+    css = (files("curate.folds.report") / "page.css").read_text("utf-8")
+    blocks = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", "".join(blocks[: 1 if scheme == "light" else 2])))
+    text = [(ink, paper) for ink in ("ink", "soft", "flag") for paper in ("page", "panel")]
+    text += [("heat-ink", f"h{i}") for i in range(1, 9)] + [
+        ("on-dark", "b1"),
+        ("on-light", "b2"),
+        ("on-dark", "b3"),
+        ("ink", "b4"),
+    ]
+    shapes = [(shape, "page") for shape in ("unit", "docs-edge", "kept", "lost")]
+    for pairs, least in ((text, 4.5), (shapes, 3.0)):
+        for one, other in pairs:
+            low, high = sorted((luminance(colours[one]), luminance(colours[other])))
+            assert (high + 0.05) / (low + 0.05) >= least, (one, other)
 
 
 @given(st.text(max_size=300))

@@ -11,7 +11,9 @@ LABEL_WIDTH = 210  # left of the bars
 VALUE_WIDTH = 170  # right of them
 BAR_WIDTH = WIDTH - LABEL_WIDTH - VALUE_WIDTH
 PLOT_HEIGHT = 220
+MAX_LABEL_CHARS = 26  # what LABEL_WIDTH holds
 HEAT_STEPS = 8
+MAX_HEAT_ROWS = 50  # on the page; report.json holds as many as were asked for
 
 
 @dataclass(frozen=True)

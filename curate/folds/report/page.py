@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MAX_LABEL_CHARS = 60
-MAX_BAR_LABEL_CHARS = 28
 # Control and format characters (bidi overrides, zero width), separators of lines, unassigned, private, surrogates.
 _HIDDEN = frozenset({"Cc", "Cf", "Zl", "Zp", "Cn", "Co", "Cs"})
 _NAMES = {"[ip]": "(IP address)", "": "(none)"}
@@ -84,7 +83,7 @@ def host(name: str) -> str:
 
 def language(code: str) -> str:
     """Return a language code as `plain` does, with its English name where we know it."""
-    return f"{_LANGUAGES[code]} ({code})" if code in _LANGUAGES else plain(code, MAX_BAR_LABEL_CHARS)
+    return f"{_LANGUAGES[code]} ({code})" if code in _LANGUAGES else plain(code, charts.MAX_LABEL_CHARS)
 
 
 def _visible(char: str) -> str:

@@ -107,10 +107,13 @@ def _composition(axis: Axis, unit: str, top: int) -> dict[str, Any]:
     by_docs = first(axis.pool, top, lambda g: g.kept.docs)
     by_unit = first(axis.pool, top, lambda g: getattr(g.kept, unit))
 
+    seen = axis.kept.docs + add_sums(axis.lost.values()).docs
+
     def row(group: Group) -> dict[str, Any]:
         measure = getattr(group.kept, unit)
         return {
-            "key": group.key, **_lengths(group.kept), unit: measure, "seen_docs": group.seen.docs,
+            "key": group.key, **_lengths(group.kept), unit: measure,
+            "seen_docs": group.seen.docs, "seen_docs_share": share(group.seen.docs, seen),
             "docs_share": share(group.kept.docs, axis.kept.docs),
             f"{unit}_share": share(measure, getattr(axis.kept, unit)),
         }  # fmt: skip
