@@ -24,6 +24,7 @@ PIECE_CHARS = 1 << 18
 # After a letter or digit, a word of GPT-2's, cl100k's, o200k's and our own expression ends before each of these;
 # before a blank it ends after anything but white space.
 SEAMS = frozenset(" \n\t,.;:!?()。、，！？；：（）「」")
+UNICODE_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 EOS_NAMES = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]")
 BOS_NAMES = ("<|begin_of_text|>", "<s>", "<bos>", "[BOS]")
 PAD_NAMES = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>")
@@ -93,20 +94,16 @@ def _loaded(path: Path, eos_token: str, version: tuple[int, int, int]) -> Encode
         raise InputError(f"tokenizer {path}: has none of {', '.join(names)}; name its end of text with `eos_token`")
     bos = next((vocab[name] for name in BOS_NAMES if name in vocab), eos)
     pad = next((vocab[name] for name in PAD_NAMES if name in vocab), eos)
-    return Encoder(
-        tokenizer, max(vocab.values()) + 1, eos, bos, pad, _is_byte_level(json.loads(raw).get("pre_tokenizer"))
-    )
+    return Encoder(tokenizer, max(vocab.values()) + 1, eos, bos, pad, _joins_pieces(json.loads(raw)))
 
 
-def _is_byte_level(pre_tokenizer: dict[str, Any] | None) -> bool:
-    """Say whether encoding two pieces of a text is encoding the text: byte-level, and no blank put before it."""
-    if pre_tokenizer is None:
-        return False
+def _joins_pieces(plain: dict[str, Any]) -> bool:
+    """Say whether encoding the pieces of a text is encoding the text: byte-level words, and nothing put before it."""
+    pre_tokenizer, normalizer = plain.get("pre_tokenizer") or {}, plain.get("normalizer") or {"type": "NFC"}
     steps = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
-    kinds = {step["type"] for step in steps}
-    return "ByteLevel" in kinds <= {"ByteLevel", "Split", "Digits"} and not any(
-        s.get("add_prefix_space") for s in steps
-    )
+    kinds = {step.get("type") for step in steps}
+    byte_level = "ByteLevel" in kinds <= {"ByteLevel", "Split", "Digits"}
+    return byte_level and normalizer["type"] in UNICODE_FORMS and not any(s.get("add_prefix_space") for s in steps)
 
 
 def pieces_of(text: str, max_chars: int = PIECE_CHARS) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,6 +109,27 @@ def test_a_foreign_tokenizer_is_taken_whole_and_untruncated(tmp_path: Path) -> N
     assert (ours.eos_id, ours.bos_id, ours.pad_id) == (1, 2, 3)
     assert (ours.vocab_size, ours.dtype, ours.in_pieces) == (70_001, "uint32", False)
     assert ours.encode("a a a a a").tolist() == [70_000] * 5 + [1]
+
+
+@pytest.mark.parametrize(
+    ("change", "in_pieces"),
+    [
+        ({}, True),
+        ({"normalizer": {"type": "NFC"}}, True),
+        ({"normalizer": {"type": "Prepend", "prepend": "x"}}, False),
+        ({"pre_tokenizer": None}, False),
+        (
+            {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}},
+            False,
+        ),
+    ],
+)
+def test_only_tokenizers_that_allow_it_get_pieces(
+    tokenizer_json: Path, tmp_path: Path, change: dict[str, Any], in_pieces: bool
+) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(tokenizer_json.read_text()) | change))
+    assert load_encoder(path).in_pieces is in_pieces
 
 
 def test_eos_is_named_found_or_asked_for(tmp_path: Path) -> None:

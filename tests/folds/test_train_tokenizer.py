@@ -191,6 +191,10 @@ def test_extra_special_tokens_are_reserved(tmp_path: Path) -> None:
     tokenizer = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json"))
     assert [tokenizer.token_to_id(name) for name in names] == [0, 1, 2]
     assert json.loads((out / "special_tokens_map.json").read_text())["additional_special_tokens"] == ["<mask>"]
+    opened = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(str(out))
+    assert (opened.eos_token, opened.pad_token) == ("</s>", "<pad>")
+    assert "<mask>" in opened.all_special_tokens
+    assert opened.decode(opened("a<mask>b")["input_ids"], skip_special_tokens=True) == "ab"
 
 
 @pytest.mark.slow
