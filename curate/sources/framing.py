@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from curate.source import Tally
-from curate.sources.streams import MAGIC, RECORD_START, BrokenStreamError, GzipStream, PlainStream, Stream
+from curate.sources.streams import MAGIC, RECORD_START, BrokenStreamError, GzipStream, PlainStream, Stream, count_bad
 
 MAX_HEAD_BYTES = 64 << 10  # of the header of one WARC record
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
@@ -179,14 +179,7 @@ class Records:
         return n_bytes
 
     def _bad(self, cause: str) -> None:
-        offset = self._accounted
-        n_bytes = self._advance()
-        spans = self._tally.bad_spans
-        if spans and spans[-1].cause == cause and spans[-1].offset_bytes + spans[-1].n_bytes == offset:
-            joined = spans.pop()  # damage side by side is one span
-            self._tally.bytes_bad -= joined.n_bytes
-            offset, n_bytes = joined.offset_bytes, n_bytes + joined.n_bytes
-        self._tally.bad(offset, n_bytes, cause)
+        count_bad(self._tally, self._accounted, self._advance(), cause)
 
     def _fill(self, n_bytes: int) -> bool:
         """Have `n_bytes` in the buffer; False where the member ends before."""

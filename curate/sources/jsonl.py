@@ -14,6 +14,7 @@ import pyarrow as pa
 from curate.schema import TEXT_SCHEMA
 from curate.source import Slice, Tally, doc_id
 from curate.sources.dates import timestamp_of
+from curate.sources.streams import BrokenStreamError, count_bad
 
 MAX_BATCH_DOCS = 64
 MAX_BATCH_BYTES = 16 << 20
@@ -85,27 +86,30 @@ def _lines(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[_Line]:
     if not head.startswith((_GZIP, _ZSTD)):
         yield from _plain_lines(file, piece, tally)
         return
-    yield from _split(_inflated(file, piece.size_bytes, tally, gzip=head.startswith(_GZIP)), tally)
+    yield from _split(_inflated(file, tally, gzip=head.startswith(_GZIP)), piece.size_bytes, tally)
 
 
-def _split(chunks: Iterator[bytes], tally: Tally) -> Iterator[_Line]:
+def _split(chunks: Iterator[bytes], size_bytes: int, tally: Tally) -> Iterator[_Line]:
     """Yield the lines in a stream of chunks, with offsets in the stream. What damage cut off is no line."""
     at = 0
     parts: list[bytes] = []  # of the line that is not at its end yet
     length = 0
-    for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        for i, piece in enumerate([first, *others]):
-            if i > 0:  # an end of line stands before
-                yield from _closed(at, parts, length)
-                at, parts, length = at + length + 1, [], 0
-            length += len(piece)
-            if length <= MAX_LINE_BYTES:
-                parts.append(piece)
-            else:
-                parts.clear()
-    if tally.bytes_bad == 0:
-        yield from _closed(at, parts, length)
+    try:
+        for chunk in chunks:
+            for i, piece in enumerate(chunk.split(b"\n")):
+                if i > 0:  # an end of line stands before
+                    yield from _closed(at, parts, length)
+                    at, parts, length = at + length + 1, [], 0
+                length += len(piece)
+                if length <= MAX_LINE_BYTES:
+                    parts.append(piece)
+                else:
+                    parts.clear()
+    except BrokenStreamError as error:
+        done = tally.bytes_ok + tally.bytes_padding
+        count_bad(tally, done, size_bytes - done, str(error))
+        return
+    yield from _closed(at, parts, length)
 
 
 def _closed(at: int, parts: list[bytes], length: int) -> Iterator[_Line]:
@@ -136,21 +140,16 @@ def _plain_lines(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[_Line]:
             tally.bytes_padding += n_bytes
 
 
-def _inflated(file: BinaryIO, size_bytes: int, tally: Tally, *, gzip: bool) -> Iterator[bytes]:
-    """Yield the inflated bytes of a file up to its end or its first damage, and count them as ok or bad."""
+def _inflated(file: BinaryIO, tally: Tally, *, gzip: bool) -> Iterator[bytes]:
+    """Yield the inflated bytes of a file and count those they were made from; BrokenStreamError at damage."""
     import zstandard
 
     def inflater() -> Any:
-        return (
-            zlib.decompressobj(wbits=31)
-            if gzip
-            else zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-        )
+        return zlib.decompressobj(31) if gzip else zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
 
-    current, fed = inflater(), 0
-    cause = None
-    while cause is None and (data := file.read(_GZIP_STEP_BYTES if gzip else _ZSTD_STEP_BYTES)):
-        while data and cause is None:
+    current = inflater()
+    while data := file.read(_GZIP_STEP_BYTES if gzip else _ZSTD_STEP_BYTES):
+        while data:
             if current.eof:
                 if not data.strip(b"\x00"):
                     tally.bytes_padding += len(data)
@@ -159,19 +158,13 @@ def _inflated(file: BinaryIO, size_bytes: int, tally: Tally, *, gzip: bool) -> I
             try:
                 inflated = current.decompress(data)
             except (zlib.error, zstandard.ZstdError) as error:
-                cause = f"cannot be inflated: {error}"
-                break
-            used = len(data) - len(current.unused_data)
+                raise BrokenStreamError(f"compressed data cannot be inflated: {error}") from error
+            tally.bytes_ok += len(data) - len(current.unused_data)
             data = current.unused_data
-            fed += used
-            tally.bytes_ok += used
             if inflated:
                 yield inflated
-    if cause is None and not current.eof:
-        cause = "the file ends inside compressed data"
-    if cause is not None:
-        done = tally.bytes_ok + tally.bytes_padding
-        tally.bad(done, size_bytes - done, cause)
+    if not current.eof:
+        raise BrokenStreamError("the file ends inside compressed data")
 
 
 def _row(line: _Line, piece: Slice, tally: Tally) -> dict[str, Any] | None:
@@ -183,7 +176,7 @@ def _row(line: _Line, piece: Slice, tally: Tally) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         tally.records["bad_line"] += 1
         tally.bytes_ok -= line.n_bytes
-        tally.bad(line.offset_bytes, line.n_bytes, f"not a line of JSON: {str(error)[:200]}")
+        count_bad(tally, line.offset_bytes, line.n_bytes, f"not a line of JSON: {_cause(error)}")
         return None
     text = found.get("text")
     if not isinstance(text, str):
@@ -199,6 +192,10 @@ def _row(line: _Line, piece: Slice, tally: Tally) -> dict[str, Any] | None:
     if repaired:
         tally.records["repaired_utf8"] += 1
     return row
+
+
+def _cause(error: Exception) -> str:
+    return "it nests too deep" if isinstance(error, RecursionError) else str(error).partition(": line 1 ")[0][:100]
 
 
 def _parsed(data: bytes) -> tuple[dict[str, Any], bool]:

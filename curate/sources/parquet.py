@@ -73,12 +73,12 @@ def _opened(path: str) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file: {str(error)[:200]}") from error
+    if len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
+        raise InputError(f"{path}: a Parquet file has two columns of one name: {_listed(file.schema_arrow.names)}")
     if "text" not in file.schema_arrow.names or not _is_string(file.schema_arrow.field("text").type):
         raise InputError(
             f"{path}: a Parquet file needs a string column `text`; found: {_listed(file.schema_arrow.names)}"
         )
-    if len(set(file.schema_arrow.names)) < len(file.schema_arrow.names):
-        raise InputError(f"{path}: a Parquet file has two columns of one name: {_listed(file.schema_arrow.names)}")
     return file
 
 

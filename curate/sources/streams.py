@@ -6,12 +6,27 @@ import re
 import zlib
 from typing import BinaryIO, Protocol
 
-from curate.source import Tally
+from curate.source import BadSpan, Tally
 
 GZIP_STEP_BYTES = 16 << 10  # deflate expands at most 1,032 times, so one step inflates to 16.5 MB or less
 PLAIN_STEP_BYTES = 256 << 10
 MAGIC = b"\x1f\x8b\x08"
 RECORD_START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]*\r?\n", re.IGNORECASE)
+
+
+MAX_BAD_SPANS = 1000  # kept of one slice; what follows is added to the last of them
+
+
+def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None:
+    """Count a damaged span; spans side by side, and those over MAX_BAD_SPANS, are added to the one before."""
+    spans = tally.bad_spans
+    last = spans[-1] if spans else BadSpan(-1, 0, "")
+    beside = last.cause == cause and last.offset_bytes + last.n_bytes == offset_bytes
+    if beside or len(spans) >= MAX_BAD_SPANS:
+        tally.bytes_bad += n_bytes
+        spans[-1] = BadSpan(last.offset_bytes, last.n_bytes + n_bytes, cause if beside else "damage in many places")
+    else:
+        tally.bad(offset_bytes, n_bytes, cause)
 
 
 class BrokenStreamError(Exception):
