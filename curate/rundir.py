@@ -27,10 +27,14 @@ class Run:
     path: Path
     recipe: Recipe
     plan: Plan
+    keys: tuple[str, ...] | None = None  # of the phases as run.json has them; None: by this version's code
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        return split_into_phases(self.recipe, self.plan.key)
+        phases = split_into_phases(self.recipe, self.plan.key)
+        if self.keys is None:
+            return phases
+        return tuple(replace(phase, key=key) for phase, key in zip(phases, self.keys, strict=True))
 
     @property
     def n_parts(self) -> int:
@@ -104,7 +108,7 @@ class Run:
 
 
 def open_run(path: Path) -> Run:
-    """Read the run in a folder. Raises InputError if there is none."""
+    """Read the run in a folder as it was made, were it by an older version. Raises InputError if there is none."""
     file = path / "run.json"
     if not file.is_file():
         raise InputError(f"{path} is not a run: it has no run.json")
@@ -171,6 +175,7 @@ def _difference(old: Plan, new: Plan) -> str:
 def _phase_json(phase: Phase) -> dict[str, Any]:
     return {
         "folder": phase.folder,
+        "key": phase.key,
         "does": phase.title,
         "upstream": phase.upstream,
         "writes_docs": phase.writes_docs,
