@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from train.errors import ConfigError
 from train.overrides import build_config, parse_settings, read_overrides
 from train.runfolder import RunCard, RunFolder, read_card
 from train.summary import Summary
-
-if TYPE_CHECKING:
-    from train.trace import TracedDocument
+from train.trace import TracedDocument, trace_step
 
 __all__ = ["Summary", "generate", "resume", "trace", "train"]
 
@@ -87,7 +85,6 @@ def trace(
     """List the documents that a training step read, with URL and place in the crawl."""
     from train.data import Corpus
     from train.launch import refuse_other_shards
-    from train.trace import trace_step
 
     card = _card_of(RunFolder(Path(run)))
     corpus = Corpus.open(card.tokens, card.config.data)

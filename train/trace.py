@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from train.config import TrainConfig
-from train.data import Corpus, window_span
 from train.errors import ConfigError
-from train.sampler import Sampler
+
+if TYPE_CHECKING:  # the commands' signatures name TracedDocument, and must not load torch
+    from train.data import Corpus
+    from train.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def trace_step(config: TrainConfig, corpus: Corpus, step: int, row: int | None =
 
 
 def _trace_row(config: TrainConfig, corpus: Corpus, sampler: Sampler, step: int, row: int) -> Iterator[TracedDocument]:
+    from train.data import window_span
+
     sample = (step - 1) * config.data.batch_size + row
     place = sampler.samples(sample, sample + 1)
     source = int(place.source[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import os
 import resource
@@ -10,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import typing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +299,17 @@ def test_a_device_that_is_not_there_is_refused(tokens: Path, tmp_path: Path, dev
     with pytest.raises(ConfigError, match=f"device '{device}'"):
         train_micro(tokens, tmp_path / "run", device=device)
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("command", [api.train, api.resume, api.generate, api.trace])
+def test_every_option_of_a_command_has_a_type_and_a_line_of_help(command: Callable[..., Any]) -> None:
+    hints = typing.get_type_hints(command, include_extras=True)
+    for name in inspect.signature(command).parameters:
+        kind, text = typing.get_args(hints[name])
+        assert kind is not None
+        assert text
+        assert "\n" not in text
+    assert (command.__doc__ or "").splitlines()[0].endswith(".")
 
 
 def test_the_front_door_is_light() -> None:
