@@ -47,8 +47,10 @@ class Phase:
         return " → ".join([*verbs, *(step.id for step in (*self.stages, *self.folds))])
 
 
-def split_into_phases(recipe: Recipe, plan_key: str) -> tuple[Phase, ...]:
+def split_into_phases(recipe: Recipe, plan_key: str, keys: Sequence[str] | None = None) -> tuple[Phase, ...]:
     """Return the phases of a recipe. `plan_key` stands for the frozen list of shards.
+
+    `keys` are those of a run that was made before; without them they are computed from the code as it is now.
 
     A phase ends at a fold or after a stage with `save: true`. Neighbouring folds share a phase unless one
     needs what another makes. Folds that drop docs and have nothing below get a closing phase.
@@ -64,8 +66,7 @@ def split_into_phases(recipe: Recipe, plan_key: str) -> tuple[Phase, ...]:
         last = number == len(drafts) - 1
         drops_below = any(step.spec.reasons for step in folds)
         writes = bool(stages or pending_drops) or (docs_of is None and (not last or drops_below))
-        upstream_key = _upstream_key(phases, docs_of, applies, plan_key)
-        key = _digest([upstream_key, [step_identity(step) for step in (*stages, *folds)]])
+        key = keys[number] if keys else _key(plan_key, phases, docs_of, applies, (*stages, *folds))
         phases.append(Phase(number, stages, folds, docs_of, _in_order(recipe, applies), writes, key))
         if writes:
             docs_of, pending_drops, pending_columns = number, [], []
@@ -74,7 +75,7 @@ def split_into_phases(recipe: Recipe, plan_key: str) -> tuple[Phase, ...]:
         last_drop = bool(pending_drops)
     if last_drop:
         applies = (*pending_drops, *pending_columns)
-        key = _digest([_upstream_key(phases, docs_of, applies, plan_key), "close"])
+        key = keys[-1] if keys else _key(plan_key, phases, docs_of, applies, ())
         phases.append(Phase(len(phases), (), (), docs_of, _in_order(recipe, applies), True, key))
     return tuple(phases)
 
@@ -116,9 +117,12 @@ def _must_follow(fold: Step, above: Step) -> bool:
     return bool(spec.reasons) or above.name in needs or bool(reads & set(spec.writes))
 
 
-def _upstream_key(phases: Sequence[Phase], docs_of: int | None, applies: Sequence[str], plan_key: str) -> str:
-    """Return a digest of everything that decides what a phase reads, tokenizers included."""
-    return _digest([plan_key, [phase.key for phase in phases], list(applies), docs_of])
+def _key(
+    plan_key: str, above: Sequence[Phase], docs_of: int | None, applies: Sequence[str], steps: Sequence[Step]
+) -> str:
+    """Return a digest of everything that decides what a phase writes: all phases above it, and its own steps."""
+    upstream = [plan_key, [phase.key for phase in above], list(applies), docs_of]
+    return _digest([upstream, [step_identity(step) for step in steps]])
 
 
 def step_identity(step: Step) -> dict[str, Any]:

@@ -31,10 +31,7 @@ class Run:
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        phases = split_into_phases(self.recipe, self.plan.key)
-        if self.keys is None:
-            return phases
-        return tuple(replace(phase, key=key) for phase, key in zip(phases, self.keys, strict=True))
+        return split_into_phases(self.recipe, self.plan.key, self.keys)
 
     @property
     def n_parts(self) -> int:
