@@ -6,10 +6,9 @@ array (see `words.CHAR`), a chunk is chars[start:end], lengths are in characters
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
-from curate.kernels.text.primitives import ONE, Records, find_exception
+from curate.kernels.text.primitives import KIND, Int, Records, find_exception, power_of
 from curate.kernels.text.tables import (
     BEFORE_STOP,
     DIGIT,
@@ -21,7 +20,6 @@ from curate.kernels.text.tables import (
     WORD_ALPHA,
     WORD_LOWER,
     WORD_UPPER,
-    Tables,
 )
 
 PLUS, COMMA, HYPHEN, STOP, SLASH, COLON = ord("+"), ord(","), ord("-"), ord("."), ord("/"), ord(":")
@@ -33,7 +31,7 @@ MAX_UNIT_CHARS = 4
 
 
 @njit(nogil=True)
-def stops_from(chars: Records, k: int, end: int) -> int:
+def stops_from(chars: Records, k: Int, end: Int) -> Int:
     """Return how many full stops stand in a row from k on."""
     n = 0
     while k + n < end and chars[k + n].code == STOP:
@@ -42,7 +40,7 @@ def stops_from(chars: Records, k: int, end: int) -> int:
 
 
 @njit(nogil=True)
-def prefix_chars(chars: Records, start: int, end: int) -> int:
+def prefix_chars(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of the prefix to split off chars[start:end]."""
     code = chars[start].code
     if chars[start].flags & PREFIX:
@@ -54,13 +52,13 @@ def prefix_chars(chars: Records, start: int, end: int) -> int:
         return n if n >= 2 else 0
     if code == UPPER_U and start + 2 < end and chars[start + 1].code == UPPER_S and chars[start + 2].code == DOLLAR:
         return 3
-    if (code == UPPER_C or code == UPPER_A) and start + 1 < end and chars[start + 1].code == DOLLAR:
+    if code in (UPPER_C, UPPER_A) and start + 1 < end and chars[start + 1].code == DOLLAR:
         return 2
     return 0
 
 
 @njit(nogil=True)
-def stop_suffix(chars: Records, start: int, end: int) -> int:
+def stop_suffix(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of the suffix of a chunk that ends in a full stop."""
     n = 1
     while end - n > start and chars[end - n - 1].code == STOP:
@@ -81,26 +79,21 @@ def stop_suffix(chars: Records, start: int, end: int) -> int:
 
 
 @njit(nogil=True)
-def unit_suffix(chars: Records, start: int, end: int, tables: Tables) -> int:
+def unit_suffix(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of a unit or currency that stands right behind a digit at the end of the chunk."""
-    h = np.uint64(0)
-    power = ONE
     for n in range(1, MAX_UNIT_CHARS + 1):
         k = end - n
         if k <= start or chars[k].flags & DIGIT:
             return 0
-        n_bytes = chars[k + 1].offset - chars[k].offset
-        h += (chars[k + 1].hash - chars[k].hash * tables.powers[n_bytes]) * power
-        power = power * tables.powers[n_bytes]
         if chars[k - 1].flags & DIGIT:
-            slot = find_exception(h, tables)
-            return n if slot >= 0 and tables.kind[slot] & UNIT else 0
+            slot = find_exception(chars[end].hash - chars[k].hash * power_of(chars[end].offset - chars[k].offset))
+            return n if slot >= 0 and KIND[slot] & UNIT else 0
     return 0
 
 
 @njit(nogil=True)
-def suffix_chars(chars: Records, start: int, end: int, tables: Tables) -> int:
-    """Return the length of the suffix to split off chars[start:end]; of several the longest, as spaCy's search finds."""
+def suffix_chars(chars: Records, start: Int, end: Int) -> Int:
+    """Return the length of the suffix to split off chars[start:end]; of several the longest."""
     if end <= start:
         return 0
     last = chars[end - 1]
@@ -110,16 +103,16 @@ def suffix_chars(chars: Records, start: int, end: int, tables: Tables) -> int:
         before = chars[end - 2].code
         if last.code == ELLIPSIS and before == ELLIPSIS:
             return 2
-        if (last.code == LOWER_S or last.code == UPPER_S) and (before == APOSTROPHE or before == CURLY_APOSTROPHE):
+        if last.code in (LOWER_S, UPPER_S) and before in (APOSTROPHE, CURLY_APOSTROPHE):
             return 2
         if last.code == PLUS and chars[end - 2].flags & DIGIT:
             return 1
-    n = unit_suffix(chars, start, end, tables)
+    n = unit_suffix(chars, start, end)
     return max(n, 1) if last.flags & SUFFIX else n
 
 
 @njit(nogil=True)
-def hyphen_infix(chars: Records, k: int, end: int) -> int:
+def hyphen_infix(chars: Records, k: Int, end: Int) -> Int:
     """Return the length of the hyphens at k if a letter follows them."""
     code = chars[k].code
     if chars[k + 1].flags & WORD_ALPHA:
@@ -135,7 +128,7 @@ def hyphen_infix(chars: Records, k: int, end: int) -> int:
 
 
 @njit(nogil=True)
-def infix_chars(chars: Records, start: int, k: int, end: int) -> int:
+def infix_chars(chars: Records, start: Int, k: Int, end: Int) -> Int:
     """Return the length of the infix at k inside chars[start:end]."""
     code = chars[k].code
     if chars[k].flags & ICON or code == ELLIPSIS:
@@ -151,12 +144,12 @@ def infix_chars(chars: Records, start: int, k: int, end: int) -> int:
         return 1 if before & (WORD_LOWER | QUOTE) and after & (WORD_UPPER | QUOTE) else 0
     if code == COMMA:
         return 1 if before & WORD_ALPHA and after & WORD_ALPHA else 0
-    if before & DIGIT and (code == PLUS or code == HYPHEN or code == STAR or code == CARET):
-        if after & DIGIT or chars[k + 1].code == HYPHEN:
-            return 1
+    between_digits = before & DIGIT and (after & DIGIT or chars[k + 1].code == HYPHEN)
+    if between_digits and code in (PLUS, HYPHEN, STAR, CARET):
+        return 1
     if before & (WORD_ALPHA | DIGIT):
-        if code == HYPHEN or code == EN_DASH or code == EM_DASH or code == TILDE:
+        if code in (HYPHEN, EN_DASH, EM_DASH, TILDE):
             return hyphen_infix(chars, k, end)
-        if code == COLON or code == LESS or code == GREATER or code == EQUALS or code == SLASH:
+        if code in (COLON, LESS, GREATER, EQUALS, SLASH):
             return 1 if after & WORD_ALPHA else 0
     return 0

@@ -62,6 +62,7 @@ def character_flags() -> npt.NDArray[np.uint32]:
     of_class(t.HOST, r"A-Za-z0-9\u00a1-\uffff")
     of_class(t.SCHEME, r"\w+\-.")
     of_class(t.UNICODE_DIGIT, r"\d")
+    of_class(t.INFIX, rf"{spacy_class.ICONS}….+\-*^,–—~:<>=/")
     return flags
 
 
@@ -137,7 +138,7 @@ def build() -> dict[str, npt.NDArray[Any]]:
 def main(path: Path = t.PATH) -> None:
     """Write the tables."""
     path.parent.mkdir(exist_ok=True)
-    np.savez_compressed(path, **build())
+    np.savez_compressed(path, allow_pickle=False, **build())
     print(f"{path}: {path.stat().st_size:,} bytes")
 
 

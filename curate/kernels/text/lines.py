@@ -9,35 +9,35 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Records, class_of, decode, insert
-from curate.kernels.text.tables import LINE_BREAK, SPACE, Tables
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_of, decode, insert
+from curate.kernels.text.tables import LINE_BREAK, SPACE
 
 NEWLINE, CARRIAGE_RETURN, SHARP, HYPHEN, FULL_STOP = ord("\n"), ord("\r"), ord("#"), ord("-"), ord(".")
 BULLET, ELLIPSIS = ord("•"), ord("…")
 
 
 @njit(nogil=True)
-def count_chars(doc: Bytes) -> int:
+def count_chars(doc: Bytes) -> Int:
     """Return the number of characters: bytes that do not continue one."""
     n = 0
     for k in range(doc.size):
-        n += np.int64(doc[k] & 0xC0 != 0x80)
+        n += int(doc[k] & 0xC0 != 0x80)
     return n
 
 
 @njit(nogil=True)
-def count_newlines(doc: Bytes) -> int:
+def count_newlines(doc: Bytes) -> Int:
     """Return the number of newlines, which bounds the number of lines and paragraphs."""
     n = 0
     for k in range(doc.size):
-        n += np.int64(doc[k] == NEWLINE)
+        n += int(doc[k] == NEWLINE)
     return n
 
 
 @njit(nogil=True)
 def repeated_pieces(
-    doc: Bytes, start: int, end: int, min_newlines: int, table: Records, mask: int, generation: int
-) -> tuple[int, int, int]:
+    doc: Bytes, start: Int, end: Int, min_newlines: Int, table: Records, mask: Int, generation: Int
+) -> tuple[Int, Int, Int]:
     """Return (pieces, repeated pieces, characters in repeated pieces) of doc[start:end].
 
     Pieces stand between runs of at least `min_newlines` newlines; the first copy of a piece is not a repetition.
@@ -59,7 +59,7 @@ def repeated_pieces(
             n_bytes = max(run, 1)
             for k in range(i, i + n_bytes):
                 h = h * BASE + np.uint64(doc[k]) + ONE
-                n_chars += np.int64(doc[k] & 0xC0 != 0x80)
+                n_chars += int(doc[k] & 0xC0 != 0x80)
             i += n_bytes
             run = 0
         n += 1
@@ -73,7 +73,7 @@ def repeated_pieces(
 
 
 @njit(nogil=True)
-def count_symbols(doc: Bytes) -> tuple[int, int]:
+def count_symbols(doc: Bytes) -> tuple[Int, Int]:
     """Return (hash signs, ellipses): `…` and every three full stops in a row count as one ellipsis."""
     n_hashes = n_ellipses = stops = 0
     for k in range(doc.size):
@@ -93,22 +93,24 @@ def count_symbols(doc: Bytes) -> tuple[int, int]:
 
 
 @njit(nogil=True)
-def is_at(doc: Bytes, k: int, end: int, code: int) -> bool:
+def is_at(doc: Bytes, k: Int, end: Int, code: Int) -> bool:
     """Return whether the three-byte character `code` stands at byte k, before `end`."""
     if k < 0 or k + 3 > end or doc[k] & 0xF0 != 0xE0:
         return False
     found, _ = decode(doc, k)
-    return found == code
+    return bool(found == code)
 
 
 @njit(nogil=True)
-def ends_in_stops(doc: Bytes, start: int, end: int) -> bool:
+def ends_in_stops(doc: Bytes, start: Int, end: Int) -> bool:
     """Return whether doc[start:end] ends in three full stops."""
-    return end - start >= 3 and doc[end - 1] == FULL_STOP and doc[end - 2] == FULL_STOP and doc[end - 3] == FULL_STOP
+    if end - start < 3:
+        return False
+    return bool(doc[end - 1] == FULL_STOP and doc[end - 2] == FULL_STOP and doc[end - 3] == FULL_STOP)
 
 
 @njit(nogil=True)
-def next_line(doc: Bytes, i: int, tables: Tables) -> tuple[int, int, int]:
+def next_line(doc: Bytes, i: Int) -> tuple[Int, Int, Int]:
     """Return (start, end, next line) of the line at byte i as str.splitlines cuts it, white space stripped.
 
     A blank line has start == end. The caller asks only while i < doc.size.
@@ -122,7 +124,7 @@ def next_line(doc: Bytes, i: int, tables: Tables) -> tuple[int, int, int]:
             flags = 0
         else:
             code, n_bytes = decode(doc, i)
-            flags = np.int64(class_of(code, tables))
+            flags = class_of(code)
         if flags & LINE_BREAK:
             if byte == CARRIAGE_RETURN and i + 1 < doc.size and doc[i + 1] == NEWLINE:
                 n_bytes = 2
@@ -137,12 +139,12 @@ def next_line(doc: Bytes, i: int, tables: Tables) -> tuple[int, int, int]:
 
 
 @njit(nogil=True)
-def count_marked_lines(doc: Bytes, tables: Tables) -> tuple[int, int, int]:
+def count_marked_lines(doc: Bytes) -> tuple[Int, Int, Int]:
     """Return (lines, lines that start with `•` or `-`, lines that end in `...` or `…`)."""
     n = n_bullets = n_ellipses = 0
     i = 0
     while i < doc.size:
-        start, end, i = next_line(doc, i, tables)
+        start, end, i = next_line(doc, i)
         n += 1
         if start == end:
             continue

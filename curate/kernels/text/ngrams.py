@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.kernels.text.primitives import MIX, Records, insert, mixed
-from curate.kernels.text.tables import Tables
+from curate.kernels.text.primitives import MIX, STOP_HASH, Int, Records, insert, mixed
 from curate.kernels.text.words import HAS_LETTER, HAS_NON_SYMBOL
 
 MAX_STOP_WORD_CHARS = 4
@@ -17,7 +16,7 @@ Hashes = npt.NDArray[np.uint64]
 
 
 @njit(nogil=True)
-def count_words(words: Records, n: int, tables: Tables) -> tuple[int, int, int, int]:
+def count_words(words: Records, n: Int) -> tuple[Int, Int, Int, Int]:
     """Return (words that are not all symbols, their characters, words with a letter, distinct stop words)."""
     n_plain = plain_chars = n_alpha = 0
     seen = 0
@@ -29,8 +28,8 @@ def count_words(words: Records, n: int, tables: Tables) -> tuple[int, int, int, 
         if word.bits & HAS_LETTER:
             n_alpha += 1
         if word.n_chars <= MAX_STOP_WORD_CHARS:
-            for s in range(tables.stop_hash.size):
-                if word.hash == tables.stop_hash[s]:
+            for s in range(STOP_HASH.size):
+                if word.hash == STOP_HASH[s]:
                     seen |= 1 << s
     n_stop_words = 0
     while seen > 0:
@@ -40,7 +39,7 @@ def count_words(words: Records, n: int, tables: Tables) -> tuple[int, int, int, 
 
 
 @njit(nogil=True)
-def sum_chars(words: Records, n: int, total: Ints) -> None:
+def sum_chars(words: Records, n: Int, total: Ints) -> None:
     """Fill total[k] with the characters of words[:k], for k up to n."""
     total[0] = 0
     for k in range(n):
@@ -49,8 +48,8 @@ def sum_chars(words: Records, n: int, total: Ints) -> None:
 
 @njit(nogil=True)
 def top_ngrams(
-    words: Records, n: int, total: Ints, gram: Hashes, table: Records, mask: int, generation: int, out: Ints
-) -> int:
+    words: Records, n: Int, total: Ints, gram: Hashes, table: Records, mask: Int, generation: Int, out: Ints
+) -> Int:
     """Fill out[0:3] with the characters of the most frequent 2-, 3- and 4-gram times its count.
 
     An n-gram's length includes the n - 1 spaces between its words; it counts even where it stands only once, and of
@@ -76,7 +75,7 @@ def top_ngrams(
 
 
 @njit(nogil=True)
-def most_frequent(gram: Hashes, n_grams: int, table: Records, mask: int, generation: int) -> tuple[int, int]:
+def most_frequent(gram: Hashes, n_grams: Int, table: Records, mask: Int, generation: Int) -> tuple[Int, Int]:
     """Return (count, first position) of the most frequent n-gram; of ties the one that appears first."""
     highest = best = np.int64(0)
     for k in range(n_grams):
@@ -92,12 +91,13 @@ def most_frequent(gram: Hashes, n_grams: int, table: Records, mask: int, generat
 
 @njit(nogil=True)
 def repeated_ngrams(
-    words: Records, n: int, total: Ints, gram: Hashes, table: Records, mask: int, generation: int, out: Ints
-) -> int:
+    words: Records, n: Int, total: Ints, gram: Hashes, table: Records, mask: Int, generation: Int, out: Ints
+) -> Int:
     """Fill out[0:6] with the characters in repeated 5- to 10-grams.
 
     Greedy from the left: a repetition jumps over its n words, so no character counts twice. Words are joined with
-    nothing between, so "ab c" repeats "a bc"; a longer n-gram can repeat where no shorter one does. Returns the last generation used.
+    nothing between, so "ab c" repeats "a bc"; a longer n-gram can repeat where no shorter one does.
+    Returns the last generation used.
     """
     for k in range(n):
         gram[k] = words[k].hash

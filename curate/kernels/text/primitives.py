@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.kernels.text.tables import HASH_BASE, HASH_MIX, SPACE, Tables
+from curate.kernels.text.tables import HASH_BASE, HASH_MIX, SPACE, tables
+
+# Numba freezes global arrays into the code it compiles, which spares every call their dozens of arguments.
+BLOCK_OF, FLAGS, KEY, KIND, PIECES, PATTERNS, STOP_HASH, POWERS = tables()
 
 BASE = np.uint64(HASH_BASE)
 MIX = np.uint64(HASH_MIX)
@@ -20,15 +23,18 @@ ONE = np.uint64(1)
 HALF = np.uint64(32)
 REPLACEMENT = 0xFFFD
 
+# Numba infers the types inside a kernel; these names are for the reader, since NumPy's stubs know no record fields.
+Int = Any  # int64, or uint64 for a hash
 Bytes = npt.NDArray[np.uint8]
-Records = npt.NDArray[Any]
+Records = Any  # a structured array
+Record = Any  # one element of it
 
 # One slot of a hash table. A slot of another generation is empty: nothing is ever cleared.
 SLOT = np.dtype([("key", "u8"), ("generation", "i8"), ("count", "i4"), ("first", "i4")])
 
 
 @njit(nogil=True)
-def decode(doc: Bytes, i: int) -> tuple[int, int]:
+def decode(doc: Bytes, i: Int) -> tuple[Int, Int]:
     """Return (code point, bytes) of the character at byte i; a character cut off by the end is U+FFFD."""
     lead = np.int64(doc[i])
     if lead < 0x80:
@@ -47,13 +53,13 @@ def decode(doc: Bytes, i: int) -> tuple[int, int]:
 
 
 @njit(nogil=True)
-def class_of(code: int, tables: Tables) -> int:
+def class_of(code: Int) -> Int:
     """Return the class bits of a code point."""
-    return tables.flags[tables.block_of[code >> 7], code & 127]
+    return np.int64(FLAGS[BLOCK_OF[code >> 7], code & 127])
 
 
 @njit(nogil=True)
-def mixed(h: int) -> int:
+def mixed(h: Int) -> Int:
     """Return a hash spread over all its bits; the twin is `tables.mix`."""
     h ^= h >> HALF
     h = h * MIX
@@ -61,8 +67,10 @@ def mixed(h: int) -> int:
 
 
 @njit(nogil=True)
-def power_of(n: int) -> int:
+def power_of(n: Int) -> Int:
     """Return BASE ** n modulo 2 ** 64."""
+    if n < POWERS.size:
+        return POWERS[n]
     result = ONE
     square = BASE
     while n > 0:
@@ -74,19 +82,19 @@ def power_of(n: int) -> int:
 
 
 @njit(nogil=True)
-def find_exception(h: int, tables: Tables) -> int:
+def find_exception(h: Int) -> Int:
     """Return the slot of the exception with this hash, -1 where there is none."""
-    mask = np.int64(tables.key.size - 1)
+    mask = np.int64(KEY.size - 1)
     slot = np.int64(mixed(h)) & mask
-    while tables.kind[slot] != 0:
-        if tables.key[slot] == h:
+    while KIND[slot] != 0:
+        if KEY[slot] == h:
             return slot
         slot = (slot + 1) & mask
-    return np.int64(-1)
+    return -1
 
 
 @njit(nogil=True)
-def slots_for(n: int) -> int:
+def slots_for(n: Int) -> Int:
     """Return the power of two that keeps a table of n keys at most half full."""
     size = 64
     while size < 2 * n:
@@ -95,7 +103,7 @@ def slots_for(n: int) -> int:
 
 
 @njit(nogil=True)
-def insert(table: Records, mask: int, generation: int, key: int) -> tuple[int, bool]:
+def insert(table: Records, mask: Int, generation: Int, key: Int) -> tuple[Int, bool]:
     """Return (slot, whether the key was there before); the first `mask + 1` slots are used."""
     slot = np.int64(mixed(key)) & mask
     while table[slot].generation == generation:
@@ -109,11 +117,11 @@ def insert(table: Records, mask: int, generation: int, key: int) -> tuple[int, b
 
 
 @njit(nogil=True)
-def strip(doc: Bytes, start: int, end: int, tables: Tables) -> tuple[int, int]:
+def strip(doc: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
     """Return the bounds of doc[start:end] without white space at both ends."""
     while start < end:
         code, n = decode(doc, start)
-        if class_of(code, tables) & SPACE == 0:
+        if class_of(code) & SPACE == 0:
             break
         start += n
     while end > start:
@@ -121,7 +129,7 @@ def strip(doc: Bytes, start: int, end: int, tables: Tables) -> tuple[int, int]:
         while k > start and doc[k] & 0xC0 == 0x80:
             k -= 1
         code, n = decode(doc, k)
-        if class_of(code, tables) & SPACE == 0:
+        if class_of(code) & SPACE == 0:
             break
         end = k
     return start, end

@@ -1,8 +1,9 @@
 """The border between Arrow and the text kernels: a column of text in, integer signals per doc out.
 
 The first call in a process compiles, or loads from Numba's cache on disk what an earlier process compiled. That cache
-does not notice a change in another file, so the digest of this package's sources is a part of its key (a closure's
-constants are). Compiled code releases the GIL and every call has its own scratch memory, so threads may call at once.
+does not notice a change in another file, so the digest of this package's sources and tables is a part of its key (a
+closure's constants are). Compiled code releases the GIL and every call has its own scratch memory, so threads may call
+at once.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from curate.kernels.text.c4 import LineRules, Phrases, c4_lines, phrases
+from curate.kernels.text.c4 import LineRules, c4_lines
 from curate.kernels.text.lines import count_chars, count_marked_lines, count_newlines, count_symbols, repeated_pieces
 from curate.kernels.text.ngrams import count_words, repeated_ngrams, sum_chars, top_ngrams
-from curate.kernels.text.primitives import SLOT, Bytes, Records, slots_for, strip
-from curate.kernels.text.tables import MAX_CHUNK_BYTES, Tables, tables
+from curate.kernels.text.primitives import SLOT, Bytes, Int, Records, slots_for, strip
+from curate.kernels.text.tables import MAX_CHUNK_BYTES, PATH
 from curate.kernels.text.words import CHAR, WORD, segment
 
 # Gopher drops docs above 100,000 words; ten times that is room enough, and bounds the scratch memory.
@@ -70,7 +71,7 @@ def c4_signals(
     rules = LineRules(float(min_words), float(max_word_chars), terminal_punctuation)
     kept = np.empty(data.size + 1, np.uint8)
     bounds = np.zeros((len(text), 2), np.int64)
-    signals = _named(C4, _c4_kernel(), text, rules, phrases(), kept, bounds)
+    signals = _named(C4, _c4_kernel(), text, rules, kept, bounds)
     sizes = bounds[:, 1] - bounds[:, 0]
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]).astype(np.int32)
     joined = b"".join(kept[start:end].tobytes() for start, end in bounds.tolist())
@@ -83,14 +84,14 @@ def spacy_words(text: str) -> list[str]:
     """Return the words of a text as the kernels see them."""
     doc = np.frombuffer(text.encode(), np.uint8).copy()
     words = np.empty(doc.size + 2 * MAX_CHUNK_BYTES, WORD)
-    n = segment(doc, words, *_chunk_room(), doc.size, tables())
+    n = segment(doc, words, *_chunk_room(), doc.size)
     return [doc[word["start"] : word["end"]].tobytes().decode() for word in words[:n]]
 
 
 def _named(names: Sequence[str], kernel: Callable[..., None], text: pa.Array, *more: Any) -> dict[str, pa.Array]:
     data, offsets, valid = _buffers(text)
     out = np.full((len(text), len(names)), -1, np.int64)
-    kernel(data, offsets, valid, tables(), out, *more)
+    kernel(data, offsets, valid, out, *more)
     return {name: pa.array(out[:, k], pa.int64(), mask=out[:, k] < 0) for k, name in enumerate(names)}
 
 
@@ -114,12 +115,12 @@ def _chunk_room() -> tuple[Records, Ints]:
 
 @functools.cache
 def _source_digest() -> int:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), PATH]
     return int(hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources), digest_size=7).hexdigest(), 16)
 
 
 @njit(nogil=True)
-def _longest(offsets: Ints) -> int:
+def _longest(offsets: Ints) -> Int:
     longest = np.int64(0)
     for d in range(offsets.size - 1):
         longest = max(longest, offsets[d + 1] - offsets[d])
@@ -127,7 +128,7 @@ def _longest(offsets: Ints) -> int:
 
 
 @njit(nogil=True)
-def _word_room(offsets: Ints) -> int:
+def _word_room(offsets: Ints) -> Int:
     return min(_longest(offsets), MAX_WORDS) + 2 * MAX_CHUNK_BYTES
 
 
@@ -136,7 +137,7 @@ def _gopher_kernel() -> Callable[..., None]:
     digest = _source_digest()
 
     @njit(cache=True, nogil=True)
-    def measure(data: Bytes, offsets: Ints, valid: Records, tables: Tables, out: Ints) -> None:
+    def measure(data: Bytes, offsets: Ints, valid: Records, out: Ints) -> None:
         if digest == 0:
             return
         words = np.empty(_word_room(offsets), WORD)
@@ -146,12 +147,12 @@ def _gopher_kernel() -> Callable[..., None]:
             if valid[d]:
                 doc = data[offsets[d] : offsets[d + 1]]
                 row = out[d]
-                n = segment(doc, words, chars, ends, MAX_WORDS, tables)
+                n = segment(doc, words, chars, ends, MAX_WORDS)
                 if n >= 0:
                     row[0] = n
-                    row[1], row[2], row[3], row[4] = count_words(words, n, tables)
+                    row[1], row[2], row[3], row[4] = count_words(words, n)
                 row[5], row[6] = count_symbols(doc)
-                row[7], row[8], row[9] = count_marked_lines(doc, tables)
+                row[7], row[8], row[9] = count_marked_lines(doc)
 
     return measure
 
@@ -161,7 +162,7 @@ def _repetition_kernel() -> Callable[..., None]:
     digest = _source_digest()
 
     @njit(cache=True, nogil=True)
-    def measure(data: Bytes, offsets: Ints, valid: Records, tables: Tables, out: Ints) -> None:
+    def measure(data: Bytes, offsets: Ints, valid: Records, out: Ints) -> None:
         if digest == 0:
             return
         words = np.empty(_word_room(offsets), WORD)
@@ -176,14 +177,14 @@ def _repetition_kernel() -> Callable[..., None]:
                 continue
             doc = data[offsets[d] : offsets[d + 1]]
             row = out[d]
-            n = segment(doc, words, chars, ends, MAX_WORDS, tables)
+            n = segment(doc, words, chars, ends, MAX_WORDS)
             row[0] = n
             row[1] = count_chars(doc)
             n_slots = slots_for(max(n, count_newlines(doc)) + 1)
             if n_slots > table.size:
                 table = np.zeros(n_slots, SLOT)
             mask = n_slots - 1
-            start, end = strip(doc, 0, doc.size, tables)
+            start, end = strip(doc, 0, doc.size)
             row[2], row[3], row[4] = repeated_pieces(doc, start, end, 2, table, mask, generation + 1)
             row[5], row[6], row[7] = repeated_pieces(doc, 0, doc.size, 1, table, mask, generation + 2)
             generation += 2
@@ -201,8 +202,8 @@ def _c4_kernel() -> Callable[..., None]:
 
     @njit(cache=True, nogil=True)
     def measure(
-        data: Bytes, offsets: Ints, valid: Records, tables: Tables, out: Ints,
-        rules: LineRules, phrases: Phrases, kept: Bytes, bounds: Ints,
+        data: Bytes, offsets: Ints, valid: Records, out: Ints,
+        rules: LineRules, kept: Bytes, bounds: Ints,
     ) -> None:  # fmt: skip
         if digest == 0:
             return
@@ -215,13 +216,13 @@ def _c4_kernel() -> Callable[..., None]:
                 continue
             first, last = offsets[d], offsets[d + 1]
             doc = data[first:last]
-            n = segment(doc, words, chars, ends, MAX_WORDS, tables)
+            n = segment(doc, words, chars, ends, MAX_WORDS)
             if n < 0:
                 continue
             # One byte more than the doc: the newline before a line is reserved before the line is judged.
             room = kept[first : last + 1]
             start, end = c4_lines(
-                doc, words, n, rules, phrases, tables, line_words, chars, ends, room, out[d, 1:]
+                doc, words, n, rules, line_words, chars, ends, room, out[d, 1:]
             )  # fmt: skip
             if start < 0:
                 out[d] = -1

@@ -31,6 +31,7 @@ DIGIT = 1 << 14  # 0-9
 HOST = 1 << 15  # may stand in a host name
 SCHEME = 1 << 16  # may stand in a URL scheme
 UNICODE_DIGIT = 1 << 17  # \d of a regex
+INFIX = 1 << 18  # spaCy may cut a word here, depending on what stands around
 
 # What an entry of the exception list is good for (bits of `Tables.kind`).
 SPECIAL = 1  # split exactly as `Tables.pieces` says, wherever it stands alone
@@ -43,6 +44,7 @@ MAX_PIECES = 4
 MAX_PATTERN = 12
 
 HASH_BASE = 0x9E3779B97F4A7C15
+N_POWERS = 64  # longer words are rare; their power is computed
 HASH_MIX = 0xD6E8FEB86659FD93
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")  # Gopher, appendix A.1.1
 
@@ -57,7 +59,7 @@ class Tables(NamedTuple):
     pieces: npt.NDArray[np.uint8]  # [n_slots, MAX_PIECES] bytes of each word, 0 after the last
     pattern: npt.NDArray[np.uint8]  # [n_slots, MAX_PATTERN] likewise, as the affix rules cut it
     stop_hash: npt.NDArray[np.uint64]  # [n_stop_words]
-    powers: npt.NDArray[np.uint64]  # [MAX_CHUNK_BYTES + 1] HASH_BASE ** k
+    powers: npt.NDArray[np.uint64]  # [N_POWERS] HASH_BASE ** k
 
 
 @functools.cache
@@ -66,8 +68,8 @@ def tables() -> Tables:
     with np.load(PATH, allow_pickle=False) as stored:
         arrays = {name: np.ascontiguousarray(stored[name]) for name in stored.files}
     stop_hash = np.array([hash_of(word.encode()) for word in STOP_WORDS], np.uint64)
-    powers = np.ones(MAX_CHUNK_BYTES + 1, np.uint64)
-    np.cumprod(np.full(MAX_CHUNK_BYTES, HASH_BASE, np.uint64), out=powers[1:])
+    powers = np.ones(N_POWERS, np.uint64)
+    np.cumprod(np.full(N_POWERS - 1, HASH_BASE, np.uint64), out=powers[1:])
     return Tables(**arrays, stop_hash=stop_hash, powers=powers)
 
 

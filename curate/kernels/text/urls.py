@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from curate.kernels.text.primitives import Records
+from curate.kernels.text.primitives import Int, Records
 from curate.kernels.text.tables import DIGIT, HOST, SCHEME, UNICODE_DIGIT, WORD_LOWER
 
 HYPHEN, STOP, SLASH, ZERO, COLON = ord("-"), ord("."), ord("/"), ord("0"), ord(":")
@@ -13,7 +13,7 @@ MAX_LABEL_CHARS, MAX_TLD_CHARS = 64, 63
 
 
 @njit(nogil=True)
-def after_host(chars: Records, k: int, end: int) -> bool:
+def after_host(chars: Records, k: Int, end: Int) -> bool:
     """Return whether chars[k:end] is an optional port and an optional path."""
     if k < end and chars[k].code == COLON:
         n = 0
@@ -22,11 +22,11 @@ def after_host(chars: Records, k: int, end: int) -> bool:
         if n < 2 or n > 5:
             return False
         k += 1 + n
-    return k == end or chars[k].code == SLASH or chars[k].code == QUESTION or chars[k].code == SHARP
+    return k == end or chars[k].code in (SLASH, QUESTION, SHARP)
 
 
 @njit(nogil=True)
-def is_name(chars: Records, k: int, end: int) -> bool:
+def is_name(chars: Records, k: Int, end: Int) -> bool:
     """Return whether a host name with a lower-case top-level domain starts at k and a port or path may follow it."""
     n_labels = 0
     while True:
@@ -39,7 +39,7 @@ def is_name(chars: Records, k: int, end: int) -> bool:
                 return True
         while k < end and (chars[k].flags & HOST or chars[k].code == HYPHEN or chars[k].code == UNDERSCORE):
             k += 1
-        if k == end or chars[k].code != STOP or k == label or k - label > MAX_LABEL_CHARS:
+        if k in (end, label) or chars[k].code != STOP or k - label > MAX_LABEL_CHARS:
             return False
         if not (chars[label].flags & HOST and chars[k - 1].flags & HOST):
             return False
@@ -48,7 +48,7 @@ def is_name(chars: Records, k: int, end: int) -> bool:
 
 
 @njit(nogil=True)
-def is_address(chars: Records, k: int, end: int) -> bool:
+def is_address(chars: Records, k: Int, end: Int) -> bool:
     """Return whether a public dotted IPv4 address starts at k; private networks do not count, as in spaCy."""
     first = second = 0
     for octet in range(4):
@@ -77,17 +77,17 @@ def is_address(chars: Records, k: int, end: int) -> bool:
 
 
 @njit(nogil=True)
-def is_url(chars: Records, start: int, end: int) -> bool:
+def is_url(chars: Records, start: Int, end: Int) -> bool:
     """Return whether the whole of chars[start:end] is a URL: optional scheme, optional user, host, port, path."""
     if is_name(chars, start, end) or is_address(chars, start, end):
         return True
     k = start
     while k < end and chars[k].flags & SCHEME:
         k += 1
-    if k - start >= 2 and k + 3 < end:
-        if chars[k].code == COLON and chars[k + 1].code == SLASH and chars[k + 2].code == SLASH:
-            if is_name(chars, k + 3, end) or is_address(chars, k + 3, end):
-                return True
+    has_scheme = k - start >= 2 and k + 3 < end and chars[k].code == COLON
+    has_scheme = has_scheme and chars[k + 1].code == SLASH and chars[k + 2].code == SLASH
+    if has_scheme and (is_name(chars, k + 3, end) or is_address(chars, k + 3, end)):
+        return True
     for k in range(start + 1, end - 1):
         if chars[k].code == AT and (is_name(chars, k + 1, end) or is_address(chars, k + 1, end)):
             return True

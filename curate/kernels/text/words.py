@@ -14,8 +14,13 @@ from numba import njit
 from curate.kernels.text.affixes import infix_chars, prefix_chars, suffix_chars
 from curate.kernels.text.primitives import (
     BASE,
+    KIND,
     ONE,
+    PATTERNS,
+    PIECES,
     Bytes,
+    Int,
+    Record,
     Records,
     class_of,
     decode,
@@ -23,7 +28,10 @@ from curate.kernels.text.primitives import (
     power_of,
 )
 from curate.kernels.text.tables import (
+    BEFORE_STOP,
+    DIGIT,
     ICON,
+    INFIX,
     LETTER,
     MAX_CHUNK_BYTES,
     MAX_EXCEPTION_BYTES,
@@ -38,8 +46,6 @@ from curate.kernels.text.tables import (
     SUFFIX,
     SYMBOL,
     WORD_ALPHA,
-    WORD_LOWER,
-    Tables,
 )
 from curate.kernels.text.urls import is_url
 
@@ -60,7 +66,7 @@ FULL_STOP = ord(".")
 
 
 @njit(nogil=True)
-def bits_of(any_flags: int, all_flags: int, n_chars: int) -> int:
+def bits_of(any_flags: Int, all_flags: Int, n_chars: Int) -> Int:
     """Return the bits of a word from the union and the intersection of its characters' classes."""
     bits = 0
     if any_flags & LETTER:
@@ -75,83 +81,81 @@ def bits_of(any_flags: int, all_flags: int, n_chars: int) -> int:
 
 
 @njit(nogil=True)
-def put(words: Records, n: int, chars: Records, start: int, end: int, tables: Tables) -> int:
+def fill(word: Record, start: Int, end: Int, h: Int, n_chars: Int, any_flags: Int, all_flags: Int) -> None:
+    """Write one word."""
+    word.hash = h
+    word.power = power_of(end - start)
+    word.start = start
+    word.end = end
+    word.n_chars = n_chars
+    word.bits = bits_of(any_flags, all_flags, n_chars)
+
+
+@njit(nogil=True)
+def put(words: Records, n: Int, chars: Records, start: Int, end: Int) -> Int:
     """Append chars[start:end] as word n; return n + 1."""
     any_flags = 0
     all_flags = -1
     for k in range(start, end):
         any_flags |= chars[k].flags
         all_flags &= chars[k].flags
-    power = tables.powers[chars[end].offset - chars[start].offset]
-    word = words[n]
-    word.start = chars[start].offset
-    word.end = chars[end].offset
-    word.hash = chars[end].hash - chars[start].hash * power
-    word.power = power
-    word.n_chars = end - start
-    word.bits = bits_of(any_flags, all_flags, end - start)
+    first, last = chars[start].offset, chars[end].offset
+    h = chars[end].hash - chars[start].hash * power_of(last - first)
+    fill(words[n], first, last, h, end - start, any_flags, all_flags)
     return n + 1
 
 
 @njit(nogil=True)
-def put_bytes(words: Records, n: int, doc: Bytes, start: int, end: int, tables: Tables) -> int:
+def put_bytes(words: Records, n: Int, doc: Bytes, start: Int, end: Int) -> Int:
     """Append doc[start:end] as word n, without a decoded chunk; return n + 1."""
-    any_flags = 0
-    all_flags = -1
-    n_chars = 0
+    any_flags, all_flags, n_chars = 0, -1, 0
     h = np.uint64(0)
     i = start
     while i < end:
         code, n_bytes = decode(doc, i)
-        flags = np.int64(class_of(code, tables))
+        flags = class_of(code)
         any_flags |= flags
         all_flags &= flags
         n_chars += 1
         i += n_bytes
     for k in range(start, end):
         h = h * BASE + np.uint64(doc[k]) + ONE
-    word = words[n]
-    word.start = start
-    word.end = end
-    word.hash = h
-    word.power = power_of(end - start)
-    word.n_chars = n_chars
-    word.bits = bits_of(any_flags, all_flags, n_chars)
+    fill(words[n], start, end, h, n_chars, any_flags, all_flags)
     return n + 1
 
 
 @njit(nogil=True)
-def special_slot(chars: Records, start: int, end: int, tables: Tables) -> int:
+def special_slot(chars: Records, start: Int, end: Int) -> Int:
     """Return the slot of the special case that chars[start:end] is, or -1."""
     n_bytes = chars[end].offset - chars[start].offset
     if n_bytes > MAX_EXCEPTION_BYTES:
-        return np.int64(-1)
-    slot = find_exception(chars[end].hash - chars[start].hash * tables.powers[n_bytes], tables)
-    return slot if slot >= 0 and tables.kind[slot] & SPECIAL else np.int64(-1)
+        return -1
+    slot = find_exception(chars[end].hash - chars[start].hash * power_of(n_bytes))
+    return slot if slot >= 0 and KIND[slot] & SPECIAL else -1
 
 
 @njit(nogil=True)
-def put_special(words: Records, n: int, doc: Bytes, start: int, slot: int, tables: Tables) -> int:
+def put_special(words: Records, n: Int, doc: Bytes, start: Int, slot: Int) -> Int:
     """Append the words of the special case that starts at byte `start`."""
     for k in range(MAX_PIECES):
-        n_bytes = np.int64(tables.pieces[slot, k])
+        n_bytes = np.int64(PIECES[slot, k])
         if n_bytes == 0:
             break
-        n = put_bytes(words, n, doc, start, start + n_bytes, tables)
+        n = put_bytes(words, n, doc, start, start + n_bytes)
         start += n_bytes
     return n
 
 
 @njit(nogil=True)
-def put_core(words: Records, n: int, doc: Bytes, chars: Records, start: int, end: int, tables: Tables) -> int:
+def put_core(words: Records, n: Int, doc: Bytes, chars: Records, start: Int, end: Int) -> Int:
     """Append what is left of a chunk without its affixes: a special case, a URL, or pieces between infixes."""
-    slot = special_slot(chars, start, end, tables)
+    slot = special_slot(chars, start, end)
     if slot >= 0:
-        return put_special(words, n, doc, chars[start].offset, slot, tables)
+        return put_special(words, n, doc, chars[start].offset, slot)
     url_checked = False
     piece = k = start
     while k < end:
-        length = infix_chars(chars, start, k, end)
+        length = infix_chars(chars, start, k, end) if chars[k].flags & INFIX else 0
         if length == 0:
             k += 1
             continue
@@ -161,27 +165,27 @@ def put_core(words: Records, n: int, doc: Bytes, chars: Records, start: int, end
             url_checked = True
         if k > start:  # spaCy passes over an infix at the very front
             if k > piece:
-                n = put(words, n, chars, piece, k, tables)
-            n = put(words, n, chars, k, k + length, tables)
+                n = put(words, n, chars, piece, k)
+            n = put(words, n, chars, k, k + length)
             piece = k + length
         k += length
-    return put(words, n, chars, piece, end, tables) if piece < end else n
+    return put(words, n, chars, piece, end) if piece < end else n
 
 
 @njit(nogil=True)
-def put_chunk(words: Records, n: int, doc: Bytes, chars: Records, size: int, ends: Records, tables: Tables) -> int:
+def put_chunk(words: Records, n: Int, doc: Bytes, chars: Records, size: Int, ends: Records) -> Int:
     """Append the words of the chunk chars[:size]; `ends` is room for the suffixes' ends."""
     first = n
     start, end, last_size, n_suffixes = 0, size, -1, 0
-    while start < end and end - start != last_size and special_slot(chars, start, end, tables) < 0:
+    while start < end and end - start != last_size and special_slot(chars, start, end) < 0:
         last_size = end - start
         prefix = prefix_chars(chars, start, end)
-        if prefix > 0 and start + prefix < end and special_slot(chars, start + prefix, end, tables) >= 0:
-            n = put(words, n, chars, start, start + prefix, tables)
+        if prefix > 0 and start + prefix < end and special_slot(chars, start + prefix, end) >= 0:
+            n = put(words, n, chars, start, start + prefix)
             start += prefix
             break
-        suffix = suffix_chars(chars, start + prefix, end, tables)
-        whole_before = suffix > 0 and end - suffix > start and special_slot(chars, start, end - suffix, tables) >= 0
+        suffix = suffix_chars(chars, start + prefix, end)
+        whole_before = suffix > 0 and end - suffix > start and special_slot(chars, start, end - suffix) >= 0
         if suffix > 0:
             ends[n_suffixes] = end
             n_suffixes += 1
@@ -189,37 +193,37 @@ def put_chunk(words: Records, n: int, doc: Bytes, chars: Records, size: int, end
         if whole_before:
             break
         if prefix > 0:
-            n = put(words, n, chars, start, start + prefix, tables)
+            n = put(words, n, chars, start, start + prefix)
             start += prefix
     if start < end:
-        n = put_core(words, n, doc, chars, start, end, tables)
+        n = put_core(words, n, doc, chars, start, end)
     for k in range(n_suffixes - 1, -1, -1):
-        n = put(words, n, chars, end, ends[k], tables)
+        n = put(words, n, chars, end, ends[k])
         end = ends[k]
-    return join_patterns(words, first, n, doc, tables) if n - first > 2 else n
+    return join_patterns(words, first, n, doc) if n - first > 2 else n
 
 
 @njit(nogil=True)
-def pattern_slot(words: Records, start: int, end: int, tables: Tables) -> int:
+def pattern_slot(words: Records, start: Int, end: Int) -> Int:
     """Return the slot of the special case that the affix rules cut into just words[start:end], or -1."""
     if words[end - 1].end - words[start].start > MAX_EXCEPTION_BYTES:
-        return np.int64(-1)
+        return -1
     h = words[start].hash
     for k in range(start + 1, end):
         h = h * words[k].power + words[k].hash
-    slot = find_exception(h, tables)
-    if slot < 0 or not tables.kind[slot] & PATTERN:
-        return np.int64(-1)
+    slot = find_exception(h)
+    if slot < 0 or not KIND[slot] & PATTERN:
+        return -1
     for k in range(start, end):
-        if tables.pattern[slot, k - start] != words[k].end - words[k].start:
-            return np.int64(-1)
-    if end - start < MAX_PATTERN and tables.pattern[slot, end - start] != 0:
-        return np.int64(-1)
+        if PATTERNS[slot, k - start] != words[k].end - words[k].start:
+            return -1
+    if end - start < MAX_PATTERN and PATTERNS[slot, end - start] != 0:
+        return -1
     return slot
 
 
 @njit(nogil=True)
-def mark_patterns(words: Records, first: int, n: int, tables: Tables) -> bool:
+def mark_patterns(words: Records, first: Int, n: Int) -> bool:
     """Mark the patterns in words[first:n] that spaCy puts together: longest first, then leftmost.
 
     A pattern counts as seen even where an overlap keeps it from being used.
@@ -227,7 +231,7 @@ def mark_patterns(words: Records, first: int, n: int, tables: Tables) -> bool:
     found = False
     for length in range(min(MAX_PATTERN, n - first), 1, -1):
         for x in range(first, n - length + 1):
-            if pattern_slot(words, x, x + length, tables) < 0:
+            if pattern_slot(words, x, x + length) < 0:
                 continue
             if not (words[x].bits | words[x + length - 1].bits) & SEEN:
                 words[x].bits |= length << LENGTH_SHIFT
@@ -238,7 +242,7 @@ def mark_patterns(words: Records, first: int, n: int, tables: Tables) -> bool:
 
 
 @njit(nogil=True)
-def has_pattern(words: Records, first: int, n: int, tables: Tables) -> bool:
+def has_pattern(words: Records, first: Int, n: Int) -> bool:
     """Return whether any run of words[first:n] may be a pattern; nearly always not, and this is cheap."""
     for x in range(first, n - 1):
         h = words[x].hash
@@ -246,25 +250,25 @@ def has_pattern(words: Records, first: int, n: int, tables: Tables) -> bool:
             if words[y].end - words[x].start > MAX_EXCEPTION_BYTES:
                 break
             h = h * words[y].power + words[y].hash
-            slot = find_exception(h, tables)
-            if slot >= 0 and tables.kind[slot] & PATTERN:
+            slot = find_exception(h)
+            if slot >= 0 and KIND[slot] & PATTERN:
                 return True
     return False
 
 
 @njit(nogil=True)
-def join_patterns(words: Records, first: int, n: int, doc: Bytes, tables: Tables) -> int:
+def join_patterns(words: Records, first: Int, n: Int, doc: Bytes) -> Int:
     """Replace patterns in words[first:n] by the words of their special case; return the new n."""
-    if not has_pattern(words, first, n, tables):
+    if not has_pattern(words, first, n):
         return n
-    mark_patterns(words, first, n, tables)
+    mark_patterns(words, first, n)
     out = n  # the new words are written behind the old ones, then moved down
     x = first
     while x < n:
         length = words[x].bits >> LENGTH_SHIFT
         if length > 0:
-            slot = pattern_slot(words, x, x + length, tables)
-            out = put_special(words, out, doc, words[x].start, slot, tables)
+            slot = pattern_slot(words, x, x + length)
+            out = put_special(words, out, doc, words[x].start, slot)
             x += length
         else:
             words[out] = words[x]
@@ -277,14 +281,14 @@ def join_patterns(words: Records, first: int, n: int, doc: Bytes, tables: Tables
 
 
 @njit(nogil=True)
-def read_chunk(doc: Bytes, i: int, chars: Records, tables: Tables) -> tuple[int, int, int]:
-    """Decode the chunk at byte i: return (its end, characters or -1 where it is too long, plain letters it starts with)."""
-    first_byte = i
-    size = plain = 0
+def read_chunk(doc: Bytes, i: Int, chars: Records) -> tuple[Int, Int]:
+    """Decode the chunk at byte i; return (its end, its characters or -1 where it is too long)."""
+    stop = min(doc.size, i + MAX_CHUNK_BYTES)
+    size = 0
     h = np.uint64(0)
-    while i < doc.size and i - first_byte <= MAX_CHUNK_BYTES - 4:
+    while i < stop:
         code, n_bytes = decode(doc, i)
-        flags = np.int64(class_of(code, tables))
+        flags = class_of(code)
         if flags & SPACE:
             break
         char = chars[size]
@@ -292,34 +296,91 @@ def read_chunk(doc: Bytes, i: int, chars: Records, tables: Tables) -> tuple[int,
         char.code = code
         char.flags = flags
         char.offset = i
-        if plain == size and flags & (WORD_ALPHA | PREFIX | SUFFIX | ICON) == WORD_ALPHA:
-            plain += 1
         size += 1
         for k in range(i, i + n_bytes):
             h = h * BASE + np.uint64(doc[k]) + ONE
         i += n_bytes
     chars[size].hash = h
     chars[size].offset = i
-    if i < doc.size:
-        code, n_bytes = decode(doc, i)
-        if not class_of(code, tables) & SPACE:
-            return skip_chunk(doc, i, tables), -1, 0
-    return i, size, plain
+    end = skip_chunk(doc, i)
+    return end, size if end == i else -1
 
 
 @njit(nogil=True)
-def skip_chunk(doc: Bytes, i: int, tables: Tables) -> int:
+def skip_chunk(doc: Bytes, i: Int) -> Int:
     """Return where the run without white space at byte i ends."""
     while i < doc.size:
         code, n_bytes = decode(doc, i)
-        if class_of(code, tables) & SPACE:
+        if class_of(code) & SPACE:
             break
         i += n_bytes
     return i
 
 
 @njit(nogil=True)
-def segment(doc: Bytes, words: Records, chars: Records, ends: Records, max_words: int, tables: Tables) -> int:
+def is_chunk_end(doc: Bytes, i: Int) -> bool:
+    """Return whether the text ends at byte i or white space stands there."""
+    if i >= doc.size:
+        return True
+    code, _ = decode(doc, i)
+    return bool(class_of(code) & SPACE)
+
+
+@njit(nogil=True)
+def is_special(h: Int, n_bytes: Int) -> bool:
+    """Return whether bytes with this hash are a special case."""
+    if n_bytes > MAX_EXCEPTION_BYTES:
+        return False
+    slot = find_exception(h)
+    return bool(slot >= 0 and KIND[slot] & SPECIAL)
+
+
+@njit(nogil=True)
+def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]:
+    """Append the commonest chunks in one quick pass: letters, then digits, then perhaps one mark.
+
+    Returns (new n, end of the chunk), or (n, start) where the chunk is of no such kind.
+    """
+    i = start
+    any_flags, all_flags, last_flags, n_chars = 0, -1, 0, 0
+    h = np.uint64(0)
+    code = n_bytes = flags = 0
+    while i < doc.size:
+        code, n_bytes = decode(doc, i)
+        flags = class_of(code)
+        kind = flags & (WORD_ALPHA | DIGIT | PREFIX | SUFFIX | ICON)
+        # A letter behind a digit may be a unit, which the suffix rules must see.
+        if kind != DIGIT and (kind != WORD_ALPHA or last_flags & DIGIT):
+            break
+        h = h * BASE + np.uint64(doc[i]) + ONE
+        for k in range(i + 1, i + n_bytes):
+            h = h * BASE + np.uint64(doc[k]) + ONE
+        any_flags |= flags
+        all_flags &= flags
+        last_flags = flags
+        n_chars += 1
+        i += n_bytes
+    if n_chars == 0 or is_special(h, i - start):
+        return n, start
+    end = i
+    marked = i < doc.size and not flags & SPACE
+    if marked:
+        splits = flags & SUFFIX or (code == FULL_STOP and last_flags & BEFORE_STOP)
+        if not splits or not is_chunk_end(doc, i + n_bytes):
+            return n, start
+        mark_hash = np.uint64(0)
+        for k in range(i, i + n_bytes):
+            mark_hash = mark_hash * BASE + np.uint64(doc[k]) + ONE
+        if is_special(h * power_of(n_bytes) + mark_hash, i + n_bytes - start):
+            return n, start
+        end = i + n_bytes
+        fill(words[n + 1], i, end, mark_hash, 1, flags, flags)
+    fill(words[n], start, i, h, n_chars, any_flags, all_flags)
+    return n + (2 if marked else 1), end
+
+
+@njit(nogil=True)
+def segment(doc: Bytes, words: Records, chars: Records, ends: Records, max_words: Int) -> Int:
     """Fill `words` with the words of `doc`; return their number, or TOO_MANY_WORDS.
 
     `words` has room for max_words + 2 * MAX_CHUNK_BYTES, `chars` and `ends` for MAX_CHUNK_BYTES + 1.
@@ -327,32 +388,14 @@ def segment(doc: Bytes, words: Records, chars: Records, ends: Records, max_words
     n = i = 0
     while i < doc.size:
         code, n_bytes = decode(doc, i)
-        if class_of(code, tables) & SPACE:
+        if class_of(code) & SPACE:
             i += n_bytes
             continue
         start = i
-        i, size, plain = read_chunk(doc, start, chars, tables)
-        if size < 0:
-            n = put_bytes(words, n, doc, start, i, tables)
-        elif plain >= size - 1 and special_slot(chars, 0, size, tables) < 0:
-            n = put_plain(words, n, doc, chars, size, plain, ends, tables)
-        else:
-            n = put_chunk(words, n, doc, chars, size, ends, tables)
+        n, i = put_plain(words, n, doc, start)
+        if i == start:
+            i, size = read_chunk(doc, start, chars)
+            n = put_bytes(words, n, doc, start, i) if size < 0 else put_chunk(words, n, doc, chars, size, ends)
         if n > max_words:
             return TOO_MANY_WORDS
     return n
-
-
-@njit(nogil=True)
-def put_plain(
-    words: Records, n: int, doc: Bytes, chars: Records, size: int, plain: int, ends: Records, tables: Tables
-) -> int:
-    """Append the commonest chunks without the affix loop: letters, or letters and one mark behind them."""
-    if plain == size:
-        return put(words, n, chars, 0, size, tables)
-    mark = chars[size - 1]
-    splits = mark.flags & SUFFIX or (mark.code == FULL_STOP and size > 1 and chars[size - 2].flags & WORD_LOWER)
-    if size > 1 and splits and special_slot(chars, 0, size - 1, tables) < 0:
-        n = put(words, n, chars, 0, size - 1, tables)
-        return put(words, n, chars, size - 1, size, tables)
-    return put_chunk(words, n, doc, chars, size, ends, tables)
