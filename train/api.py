@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +51,7 @@ def resume(
     run: Annotated[Path, "Folder of the training run"],
     *,
     steps: Annotated[int | None, "A new total of updates; the schedule is stretched to it"] = None,
+    device: Annotated[str | None, "auto, cpu, cuda or cuda:N; as the run was started if not given"] = None,
 ) -> Summary:
     """Go on with an interrupted run, or give a finished one more steps."""
     from train.launch import extend, launch
@@ -57,6 +59,8 @@ def resume(
     folder = RunFolder(Path(run))
     card = _card_of(folder)
     config = card.config if steps is None or steps == card.config.loop.steps else extend(folder, card, steps)
+    if device is not None:
+        config = dataclasses.replace(config, loop=dataclasses.replace(config.loop, device=device))
     return launch(card.tokens, folder, config)
 
 

@@ -113,13 +113,19 @@ def read_progress(checkpoint: Path) -> Progress:
     state = _read_json(checkpoint / "state.json")
     if state.get("version") != VERSION:
         raise CheckpointError(f"{checkpoint}: version {state.get('version')!r} cannot be read, expected {VERSION}")
+    if not isinstance(state.get("sha256"), dict) or any(name not in state["sha256"] for name in _FILES):
+        raise CheckpointError(f"{checkpoint / 'state.json'} is damaged: it lacks checksums")
     for name, expected in state["sha256"].items():
         path = checkpoint / name
         if not path.is_file() or _sha256(path) != expected:
             raise CheckpointError(
                 f"{path} is missing or damaged; an older checkpoint can be put in force by naming it in 'latest'"
             )
-    return Progress(**{field.name: state[field.name] for field in dataclasses.fields(Progress)})
+    names = [field.name for field in dataclasses.fields(Progress)]
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise CheckpointError(f"{checkpoint / 'state.json'} is damaged: it lacks {missing[0]}")
+    return Progress(**{name: state[name] for name in names})
 
 
 def read_config(checkpoint: Path) -> TrainConfig:

@@ -85,7 +85,7 @@ class OptimConfig:
     steps), at most a tenth of them.
     """
 
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
@@ -158,12 +158,14 @@ def _shape(layers: int, width: int, heads: int, kv_heads: int, d_ff: int) -> dic
 
 
 # Shapes: d_ff = 8/3 d rounded to 128 (Llama); heads of 64 below a width of 768 and of 128 from there. Learning rates:
-# GPT-3 (arXiv 2005.14165, table 2.1: 6e-4 at 125M, 3e-4 at 350M, 2e-4 at 1.3B); small models take more.
+# GPT-3 (arXiv 2005.14165, table 2.1: 6e-4 at 125M, 3e-4 at 350M, 2e-4 at 1.3B); tiny: measured.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {
         "model": _shape(4, 192, 3, 1, 512),
         "data": {"seq_len": 256, "batch_size": 8},
-        "optim": {"learning_rate": 3e-3},
+        "optim": {
+            "learning_rate": 1e-3
+        },  # best held-out loss of 1e-3, 3e-3, 6e-3, 1e-2 after 60 steps on English prose
     },
     "small": {
         "model": _shape(8, 512, 8, 4, 1408),

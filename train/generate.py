@@ -46,9 +46,9 @@ def generate_text(
         raise ConfigError(f"temperature must be 0 or more, got {temperature}")
     if top_k < 0:
         raise ConfigError(f"top_k must be 0 (all) or more, got {top_k}")
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    config = read_config(checkpoint)
     model = load_model(checkpoint, choose_device(device))
+    config = read_config(checkpoint)
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     prompt_ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     generator = torch.Generator().manual_seed(seed)
     ids = [config.model.eos_id, *prompt_ids]  # an EOS opens a document, as in training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -88,6 +89,17 @@ def test_damage_is_named(folder: Path, name: str, harm: str) -> None:
         path.write_bytes(content[:-1] if harm == "cut" else bytes([content[0] ^ 1]) + content[1:])
     with pytest.raises(CheckpointError, match=f"{name} is missing or damaged"):
         read_progress(path.parent)
+
+
+@pytest.mark.parametrize("key", ["step", "manifest_sha256", "sha256", "version"])
+def test_a_state_that_lacks_something_is_named(folder: Path, key: str) -> None:
+    path = save(folder, 1)
+    state = json.loads((path / "state.json").read_text())
+    del state[key]
+    (path / "state.json").write_text(json.dumps(state))
+    with pytest.raises(CheckpointError) as caught:
+        read_progress(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_pointer_to_nothing_is_an_error(folder: Path) -> None:

@@ -175,6 +175,8 @@ def test_resume_with_more_steps_goes_on(tokens: Path, tmp_path: Path, straight: 
     assert [row["step"] for row in read_metrics(run / "metrics.jsonl") if "loss" in row] == list(range(1, 26))
     with pytest.raises(ConfigError, match="steps must be 25 or more: the run has done 25"):
         api.resume(run, steps=10)
+    with pytest.raises(ConfigError, match="device 'tpu'"):
+        api.resume(run, steps=30, device="tpu")
 
 
 def relative(tokens: Path, run: Path) -> str:
