@@ -29,7 +29,11 @@ def decode_html(html: bytes, http_charset: str | None) -> str:
         if html.startswith(bom):
             return html[len(bom) :].decode(name, "replace")
     declared = known_charset(http_charset) or meta_charset(html)
-    if html.isascii() and declared != "iso2022_jp" and not (declared or "").startswith("utf-16"):
+    if declared in ("utf-16-le", "utf-16-be"):
+        if b"\x00" in html[:META_BYTES]:
+            return html.decode(declared, "replace")
+        declared = None  # its tags are plain ASCII
+    if html.isascii() and declared != "iso2022_jp":
         return html.decode("ascii")
     utf8 = _strictly(html, "utf-8")
     if declared in _MULTIBYTE and (text := _strictly(html, declared)) is not None:
