@@ -106,7 +106,7 @@ def run(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that ships: demo, c4, gopher …")],
     inputs: Inputs = None,
     out: Out = Path("out"),
-    workers: Workers = 1,
+    workers: Workers = None,
     format: Format = None,
     ledger: Ledger = "full",
     shard_bytes: ShardBytes = None,
@@ -159,7 +159,7 @@ def plan(
 def ingest(
     inputs: Annotated[list[str], typer.Argument(help="Crawls: files, folders or globs.")],
     out: Out = Path("out"),
-    workers: Workers = 1,
+    workers: Workers = None,
     format: Format = None,
     shard_bytes: ShardBytes = None,
     as_json: Json = False,

@@ -21,7 +21,10 @@ from curate.registry import STEPS
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; made if it is not there.")]
 Inputs = Annotated[list[str] | None, typer.Argument(help="Files, folders, globs or earlier runs.")]
-Workers = Annotated[int, typer.Option(min=1, help="Worker processes. Plays no part in what comes out.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Worker processes; one per core if not given. Plays no part in what comes out."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable summary on stdout, nothing else.")]
 Format = Annotated[Literal["parquet", "jsonl"] | None, typer.Option(help="Form of documents/.")]
 Ledger = Annotated[Literal["full", "reasons"], typer.Option(help="Keep all signals of dropped docs, or reasons only.")]
@@ -101,7 +104,7 @@ def step_command(name: str) -> Callable[..., None]:
         mode = Annotated[Literal["drop", "tag"], typer.Option(help="Drop docs, or only write the reason as a column.")]
         parameters.append(inspect.Parameter("mode", keyword, annotation=mode, default="drop"))
     shared: list[tuple[str, Any, Any]] = [
-        ("workers", Workers, 1), ("format", Format, None), ("ledger", Ledger, "full"),
+        ("workers", Workers, None), ("format", Format, None), ("ledger", Ledger, "full"),
         ("shard_bytes", ShardBytes, None), ("as_json", Json, False),
     ]  # fmt: skip
     for word, kind, default in shared:

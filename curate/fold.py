@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -80,7 +81,7 @@ def write_verdicts(out: Path, verdicts: pa.Table) -> None:
         return
     ordered = verdicts.sort_by([("shard", "ascending"), ("row", "ascending")]).combine_chunks()
     shards = ordered["shard"].to_numpy()
-    starts = [0, *(i for i in range(1, len(shards)) if shards[i] != shards[i - 1]), len(shards)]
+    starts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist(), len(shards)]
     for start, end in pairwise(starts):
         rows = ordered.slice(start, end - start).drop_columns(["shard"])
         pq.write_table(rows, folder / f"{shards[start]:05d}.parquet", compression="zstd")

@@ -37,7 +37,7 @@ from curate.tasks import Task
 class RunOptions:
     """How a run is done; none of this changes what comes out of it."""
 
-    workers: int = 1
+    workers: int | None = None  # None: one per core
     batch_docs: int | None = None
     ledger: str = "full"
     allow_failed: bool = False
@@ -103,7 +103,7 @@ def run_recipe(
         summary = Summary(str(out), recipe.name, len(plan.shards), wrote_anything=False)
         with (
             stop_on_signals() as stopping,
-            LocalEngine(out, options.workers, stall_s=options.stall_s, extra_path=recipe.folder) as engine,
+            LocalEngine(out, options.workers or n_cores(), stall_s=options.stall_s, extra_path=recipe.folder) as engine,
         ):
             engine.stopping = stopping
             for phase in run.phases:
@@ -175,6 +175,11 @@ def _raise_if_hopeless(failure: Failure) -> None:
         raise InputError(failure.error)
     if failure.exit_code == AccountingError.exit_code:
         raise AccountingError(failure.error)
+
+
+def n_cores() -> int:
+    """Return the cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _failed_line(summary: Summary) -> str:

@@ -172,7 +172,7 @@ def _merge(paths: Sequence[Path], key: str, by: list[tuple[str, str]]) -> Iterat
             if head is None:
                 continue
             keys = head[key].to_numpy()
-            n = len(keys) if bound is None else int(np.searchsorted(keys, bound, side="left"))
+            n = len(keys) if bound is None else int(np.searchsorted(keys, keys.dtype.type(bound), side="left"))
             taken.append(head.slice(0, n))
             heads[i] = head.slice(n)
         rows = pa.concat_tables(taken)

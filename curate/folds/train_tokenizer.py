@@ -46,7 +46,7 @@ class TrainTokenizer:
     A sketch holds only docs that can still be drawn if 1 % of the planned input survives as text: all of
     them up to 100 times `max_bytes` of input (6.7 GB at the least), a share above. Training keeps the
     distinct words and their pairs in memory, not the text: 0.25, 0.37, 0.55 and 0.83 GB of process memory for 5,
-    10, 20 and 40 MB of web pages in dozens of languages, the worst case; lower `max_bytes` where memory is short.
+    10, 20 and 40 MB of web pages in dozens of languages, the worst case; hence the modest default.
     A corpus too small for `vocab_size` gives a smaller vocabulary; the stats say so.
 
     The first special token is EOS and BOS (one separator after each document, as GPT-2 has it), the second, if
@@ -60,7 +60,7 @@ class TrainTokenizer:
     """
 
     vocab_size: Annotated[int, "tokens to learn, the 256 bytes and the special tokens included"] = 32_768
-    max_bytes: Annotated[int, "UTF-8 bytes of text to learn from"] = 1_000_000_000
+    max_bytes: Annotated[int, "UTF-8 bytes of text to learn from; more needs more memory"] = 50_000_000
     special_tokens: Annotated[tuple[str, ...], "first is EOS and BOS, second PAD, more are reserved"] = (
         "<|endoftext|>",
         "<|pad|>",
