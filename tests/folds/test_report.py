@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 from curate.errors import InputError
 from curate.fold import Position
 from curate.folds.report import Report
-from curate.folds.report.counters import words_of
+from curate.folds.report.counters import SCHEMA
 from curate.folds.report.groups import Axis, Group, Sums, groups_of
 from curate.folds.report.page import compact, host, percent, plain
+from curate.folds.report.words import n_words
 from curate.sites import host_of, site_of
 from tests.folds.drive import run_fold
 from tests.helpers import batch_of, shared_data
@@ -186,6 +187,14 @@ def test_empty_corpus(shards: list[list[pa.RecordBatch]]) -> None:
     Page(html)
 
 
+def test_sketch_has_one_schema() -> None:
+    full = batch([doc("http://a.com", "x"), lost(None, "quality", "short")])
+    for each in (full, full.slice(0, 0), batch([doc(None)], ("url",)), batch([], ("url",))):
+        rows = Report().sketch(each, Position(0, 0, 7))
+        assert rows.schema == SCHEMA
+        assert set(rows["part"].to_pylist()) <= set(range(7))
+
+
 def test_all_docs_lost() -> None:
     data, html = files_of([[batch([lost("http://a.com", "quality", "short")] * 40)]], steps=STEPS)
     assert json.loads(data)["totals"]["kept"]["docs"] == 0
@@ -340,7 +349,7 @@ def plain_words(text: str) -> int:
     st.lists(st.sampled_from([*"ab1é'’ .-\n日語ひカ", "e\u0301", "привет", "한국", "ไทย"]), max_size=30).map("".join)
 )
 def test_words_agree_with_their_plain_definition(text: str) -> None:
-    assert words_of(pa.array([text, None], pa.string())).to_pylist() == [plain_words(text), None]
+    assert n_words(text) == plain_words(text)
 
 
 HOSTILE = [

@@ -9,13 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.folds.report.words import n_words
 from curate.sites import host_of, public_suffix, site_of
-
-# A word is a run of letters, marks and digits, with apostrophes inside it ("don't"); each Han, Hiragana and
-# Katakana character is a word of its own, since those scripts write no spaces. Linear (RE2). datatrove's
-# n_words differs: it splits with a tokenizer per language and counts punctuation.
-_WORD_CHAR = r"(?:[^\P{L}\p{Han}\p{Hiragana}\p{Katakana}]|\p{N}|\p{M})"
-WORD = rf"{_WORD_CHAR}+(?:['’]{_WORD_CHAR}+)*|[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]"
 
 MAX_KEY_CHARS = 200  # of a language, source, step or reason; longer ones are cut, hosts never are
 MEASURES = ("docs", "tokens", "words", "chars", "bytes")
@@ -64,11 +59,6 @@ def add_up(table: pa.Table) -> pa.Table:
     )
 
 
-def words_of(text: pa.Array) -> pa.Array:
-    """Return int64[n]: the words of each text (see WORD), null where the text is."""
-    return pc.cast(pc.count_substring_regex(text, WORD), pa.int64())
-
-
 def _strings(batch: pa.RecordBatch, name: str) -> pa.Array:
     if name not in batch.schema.names:
         return pa.nulls(batch.num_rows, pa.string())
@@ -88,7 +78,7 @@ def _measures(batch: pa.RecordBatch, kept: pa.Array) -> dict[str, pa.Array]:
     return {
         "docs": pa.array(np.ones(batch.num_rows, dtype=np.int64)),
         "tokens": tokens,
-        "words": words_of(uncounted),
+        "words": pa.array([None if each is None else n_words(each) for each in uncounted.to_pylist()], pa.int64()),
         "chars": pc.coalesce(pc.cast(pc.utf8_length(text), pa.int64()), _integers(batch, "n_chars")),
         "bytes": pc.coalesce(pc.cast(pc.binary_length(text), pa.int64()), _integers(batch, "text_bytes")),
     }

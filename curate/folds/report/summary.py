@@ -12,6 +12,7 @@ from curate.sites import PSL_VERSION
 SCHEMA_NAME = "curate/report/1"
 COMPOSITION = ("tld", "suffix", "site", "host", "language", "source")
 TOP_SHARES = (1, 10, 25)
+N_SIZES = 64  # size classes there can be: all are shown
 
 UNITS = {
     "tokens": "Tokens are those of the run's tokenizer (column n_tokens), counted for kept docs.",
@@ -47,7 +48,10 @@ def summarise(axes: Mapping[str, Axis], steps: Sequence[str], top: int, min_docs
         "steps": walk,
         "composition": {name: _composition(axes.get(name, Axis(1)), unit, top) for name in COMPOSITION},
         "lengths": _histograms(axes, unit),
-        "impact": {name: impact(axes.get(name, Axis(1)), order, top, min_docs) for name in IMPACT},
+        "impact": {
+            name: impact(axes.get(name, Axis(1)), order, max(top, N_SIZES) if name == "chars" else top, min_docs)
+            for name in IMPACT
+        },
     }
 
 
