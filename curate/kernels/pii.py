@@ -75,7 +75,7 @@ def _words(latin: str, other: str = "") -> re.Pattern[str]:
 
 _CONTEXT = {
     "phone": _words(
-        r"(?:tele?|mobile |cell |hand)?phone(?: ?number)?s?|tel|telephone|mobile?|mob|cell|cellular|call(?:ing)?(?: ?us)?"
+        r"(?:tele?|mobile |cell |hand)?phone(?: ?number)?s?|tel|telephone|mobile?|mob|cell|cellular|call(?:ing)?"
         r"|dial|ring|(?:tele)?fax|hotline|helpline|whats ?app|sms|text us|voicemail|desk|office|contact"
         r"|reach (?:me|us|him|her|them)"
         r"|telefone?|telefoni?(?:scher?)?|telefonn(?:ummer|r)|handy|mobil|rufnummer|t[ée]l|t[ée]l[ée]phone|portable"
