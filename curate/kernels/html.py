@@ -26,18 +26,22 @@ def _code(name: bytes) -> int:
 _FLAT_CODES = np.array(sorted(_code(name) for name in _FLAT), dtype=np.uint64)
 
 
-def nests_deeper(html: bytes, max_depth: int) -> bool:
-    """Say whether elements may nest deeper than `max_depth`. Linear; about 0.1 ms a page.
+def tag_starts(html: bytes) -> npt.NDArray[np.intp]:
+    """Return the offsets of all `<`, which both checks start from."""
+    return np.flatnonzero(np.frombuffer(html, dtype=np.uint8) == ord("<"))
+
+
+def nests_deeper(html: bytes, starts: npt.NDArray[np.intp], max_depth: int) -> bool:
+    """Say whether elements may nest deeper than `max_depth`. Linear in the page.
 
     For each element name the largest surplus of start tags over end tags is taken, and these are summed: an
     upper bound, which end tags of other names cannot lower. Elements that close by themselves do not count.
     """
-    if html.count(b"<") - html.count(b"</") <= max_depth:
+    if len(starts) - html.count(b"</") <= max_depth:  # so many start tags at most
         return False
     page = np.frombuffer(html + b"\x00" * (_NAME_BYTES + 2), dtype=np.uint8)
-    at = np.flatnonzero(page == ord("<"))
-    ends = page[at + 1] == ord("/")
-    names = _name_codes(page, at + 1 + ends)
+    ends = page[starts + 1] == ord("/")
+    names = _name_codes(page, starts + 1 + ends)
     nesting = (names != 0) & ~np.isin(names, _FLAT_CODES)
     names, steps = names[nesting], np.where(ends[nesting], -1, 1)
     order = np.argsort(names, kind="stable")
@@ -64,11 +68,10 @@ def _name_codes(page: npt.NDArray[np.uint8], at: npt.NDArray[np.intp]) -> npt.ND
     return codes
 
 
-def has_more_attributes(html: bytes, max_attributes: int) -> bool:
+def has_more_attributes(html: bytes, starts: npt.NDArray[np.intp], max_attributes: int) -> bool:
     """Say whether a tag has more than `max_attributes` attributes. Only long tags are looked at; linear."""
-    at = np.flatnonzero(np.frombuffer(html, dtype=np.uint8) == ord("<"))
-    gaps = np.diff(at, append=len(html))
-    for start in at[gaps > 2 * max_attributes].tolist():  # an attribute takes two bytes or more
+    gaps = np.diff(starts, append=len(html))
+    for start in starts[gaps > 2 * max_attributes].tolist():  # an attribute takes two bytes or more
         found = _TAG.match(html, start)
         if found is None or len(found.group(1)) <= 2 * max_attributes:
             continue

@@ -251,7 +251,9 @@ def _is_gzip(file: BinaryIO) -> bool:
 def _parse_fields(head: bytes) -> Headers:
     """Return the fields of a WARC header. Of a repeated field the first stays; lengths must agree."""
     fields: Headers = {}
-    for name, value in _FIELD.findall(_FOLD.sub(b" ", head)):
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    for name, value in _FIELD.findall(head):
         key = name.decode("ascii").lower()
         text = value.decode("utf-8", "replace").rstrip()
         if fields.setdefault(key, text) != text and key == "content-length":

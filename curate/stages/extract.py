@@ -62,7 +62,7 @@ class Extract:
     def _text(self, html: bytes | None, charset: str | None) -> tuple[str, str | None]:
         """Return the text of one page, or "" and a reason."""
         from curate.charset import decode_html
-        from curate.kernels.html import has_more_attributes, nests_deeper
+        from curate.kernels.html import has_more_attributes, nests_deeper, tag_starts
 
         if not html:
             return "", "no_html"
@@ -70,9 +70,10 @@ class Extract:
             return "", "html_too_large"
         page = decode_html(html, charset)
         utf8 = page.encode()  # what the parser sees, whatever the page was sent in
-        if nests_deeper(utf8, self.max_depth):
+        starts = tag_starts(utf8)
+        if nests_deeper(utf8, starts, self.max_depth):
             return "", "html_too_deep"
-        if has_more_attributes(utf8, self.max_attributes):
+        if has_more_attributes(utf8, starts, self.max_attributes):
             return "", "too_many_attributes"
         text = _extractor(self.extractor)(page).strip()
         return (text, None) if text else ("", "no_text")

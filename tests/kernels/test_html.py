@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from curate.kernels.html import has_more_attributes, nests_deeper
+from curate.kernels import html as kernel
 from tests.helpers import shared_data
 from tests.sources.build import read, whole
 
@@ -66,6 +66,14 @@ TAGS = [
     "<1>",
     "x",
 ]
+
+
+def nests_deeper(page: bytes, max_depth: int) -> bool:
+    return kernel.nests_deeper(page, kernel.tag_starts(page), max_depth)
+
+
+def has_more_attributes(page: bytes, max_attributes: int) -> bool:
+    return kernel.has_more_attributes(page, kernel.tag_starts(page), max_attributes)
 
 
 def _depth(html: str) -> int:
