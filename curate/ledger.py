@@ -65,6 +65,8 @@ class LedgerWriter:
     def write(self, path: Path) -> int:
         """Write the file; return its number of rows."""
         table = pa.concat_tables([BASE.empty_table(), *self._tables], promote_options="default")
+        # The order of the input, so that neither batches nor retries play a part in the file's bytes.
+        table = table.sort_by([(name, "ascending") for name in ("source", "warc_file", "offset_bytes", "doc_id")])
         signals = sorted(set(table.schema.names) - set(BASE.names))  # independent of which doc left first
         pq.write_table(table.select([*BASE.names, *signals]).combine_chunks(), path, compression="zstd")
         return int(table.num_rows)
