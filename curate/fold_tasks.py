@@ -9,7 +9,7 @@ from typing import Any
 from curate.phases import Phase
 from curate.receipts import Receipt, attempt_name, describe, discard, publish, read_receipt
 from curate.recipe import Step
-from curate.rundir import Run
+from curate.rundir import Run, phase_receipts
 from curate.sketches import Part
 
 
@@ -19,15 +19,15 @@ def run_reduce(run: Run, phase: Phase, step: Step, part: int) -> Receipt:
     if target.exists():
         return read_receipt(target)
     sketches = [
-        run.phase_folder(phase) / read_receipt(file)["sketch_files"][step.id]["path"]
-        for shard in run.plan.shards
-        if (file := run.shard_receipt(phase, shard)).exists()
+        run.phase_folder(phase) / receipt["sketch_files"][step.id]["path"] for receipt in phase_receipts(run, phase)
     ]
     out = _new_folder(run.fold_folder(phase, step) / "parts", f"{part:04d}")
     with ExitStack() as undo:
         undo.callback(discard, out)
         run.with_needs(step).spec.reduce(Part(sketches, part, run.n_parts), out)
-        receipt = _folder_receipt(run.fold_folder(phase, step), out, {"fold": step.id, "part": part})
+        receipt = _folder_receipt(
+            run.fold_folder(phase, step), out, {"fold": step.id, "part": part, "n_shards": len(sketches)}
+        )
         undo.pop_all()
     return publish(receipt, target, [out])
 
@@ -43,9 +43,24 @@ def run_finish(run: Run, phase: Phase, step: Step) -> Receipt:
     with ExitStack() as undo:
         undo.callback(discard, out)
         run.with_needs(step).spec.finish(parts, out)
-        receipt = _folder_receipt(folder, out, {"fold": step.id, "bound_to": _docs_sha256(run, phase)})
+        about = {"fold": step.id, "n_shards": len(phase_receipts(run, phase)), "bound_to": _docs_sha256(run, phase)}
+        receipt = _folder_receipt(folder, out, about)
         undo.pop_all()
     return publish(receipt, target, [out])
+
+
+def forget_partial(run: Run, phase: Phase) -> None:
+    """Remove what this phase's folds made of fewer shards than there are now, and all phases that rest on it.
+
+    Shards come late when they failed in a run with `--allow-failed` and are mended. Receipts say how many were seen.
+    """
+    n_shards = len(phase_receipts(run, phase))
+    for step in phase.folds:
+        files = sorted((run.fold_folder(phase, step) / "receipts").glob("*.json"))
+        if any(read_receipt(file)["n_shards"] != n_shards for file in files):
+            for below in reversed(run.phases[phase.number + 1 :]):
+                discard(run.phase_folder(below))
+            discard(run.fold_folder(phase, step))
 
 
 def _docs_sha256(run: Run, phase: Phase) -> dict[str, str]:

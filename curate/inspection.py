@@ -9,8 +9,8 @@ from typing import Any
 
 from curate.accounting import totals
 from curate.receipts import discard, read_receipt
-from curate.rundir import Run, open_run
-from curate.runner import lock, phase_receipts
+from curate.rundir import Run, open_run, phase_receipts
+from curate.runner import lock
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -112,6 +113,7 @@ def parse_recipe(text: str, file: str = "recipe", folder: str = ".") -> Recipe:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file
         raise RecipeError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where) from error
+    find_own_steps(folder)
     reader = _Reader(file)
     top = reader.mapping(root, RECIPE_KEYS, "a recipe")
     if "steps" not in top:
@@ -128,6 +130,12 @@ def parse_recipe(text: str, file: str = "recipe", folder: str = ".") -> Recipe:
     sources = reader.sources(top["sources"]) if "sources" in top else ()
     scalars.setdefault("name", Path(file).stem)
     return Recipe(steps=steps, sources=sources, folder=folder, **scalars)
+
+
+def find_own_steps(folder: str) -> None:
+    """Let own steps be imported from a recipe's folder. It comes last, so that no file there shadows a module."""
+    if (path := str(Path(folder).resolve())) not in sys.path:
+        sys.path.append(path)
 
 
 class _Reader:

@@ -14,7 +14,7 @@ from curate.errors import InputError
 from curate.phases import Phase, split_into_phases, step_identity
 from curate.plan import Plan
 from curate.receipts import Receipt, read_receipt, write_atomically
-from curate.recipe import Recipe, SourceSpec, Step, make_step
+from curate.recipe import Recipe, SourceSpec, Step, find_own_steps, make_step
 from curate.source import ShardRef
 
 FORMAT = 1
@@ -104,6 +104,12 @@ class Run:
         )
 
 
+def phase_receipts(run: Run, phase: Phase) -> list[Receipt]:
+    """Return the receipts of a phase's shards that exist, in shard order."""
+    files = [run.shard_receipt(phase, shard) for shard in run.plan.shards]
+    return [read_receipt(file) for file in files if file.exists()]
+
+
 def open_run(path: Path) -> Run:
     """Read the run in a folder as it was made, were it by an older version. Raises InputError if there is none."""
     file = path / "run.json"
@@ -115,6 +121,7 @@ def open_run(path: Path) -> Run:
             raise InputError(f"{file} has format {stored['format']}, this version reads {FORMAT}")
         recipe = stored["recipe"]
         steps: list[Step] = []
+        find_own_steps(recipe["folder"])
         for row in recipe.pop("steps"):
             taken = {step.id for step in steps}
             steps.append(make_step(row["name"], {**row["given"], "id": row["id"]}, taken=taken, where=str(file)))
@@ -137,7 +144,7 @@ def create_or_open(path: Path, recipe: Recipe, plan: Plan) -> Run:
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; name a folder for the output")
     if not file.exists():
-        if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+        if path.is_dir() and any(not entry.name.startswith((".lock", ".run.json.")) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; choose another -o")
         _write(run)
         return run

@@ -21,14 +21,15 @@ from typing import Any
 from curate.accounting import check_chain, totals
 from curate.engines.local import STALL_S, Failure, LocalEngine
 from curate.errors import AccountingError, CurateError, InputError, ShardsFailed, Stopped
+from curate.fold_tasks import forget_partial
 from curate.phases import Phase, check_columns
 from curate.plan import Plan, make_plan
 from curate.progress import Quiet, Reporter
 from curate.publish import publish_results
-from curate.receipts import Receipt, attempt_name, read_receipt, sha256_of, write_atomically
+from curate.receipts import attempt_name, read_receipt, sha256_of, write_atomically
 from curate.recipe import Recipe, SourceSpec
 from curate.registry import nearest
-from curate.rundir import Run, create_or_open
+from curate.rundir import Run, create_or_open, phase_receipts
 from curate.shard_pass import PassOptions
 from curate.tasks import Task
 
@@ -103,7 +104,7 @@ def run_recipe(
         summary = Summary(str(out), recipe.name, len(plan.shards), wrote_anything=False)
         with (
             stop_on_signals() as stopping,
-            LocalEngine(out, options.workers or n_cores(), stall_s=options.stall_s, extra_path=recipe.folder) as engine,
+            LocalEngine(out, options.workers or n_cores(), stall_s=options.stall_s) as engine,
         ):
             engine.stopping = stopping
             for phase in run.phases:
@@ -129,6 +130,7 @@ def _run_phase(
     failed = {f["task"] for f in summary.failed}
     if failed and phase.folds and not options.allow_failed:
         raise ShardsFailed(_failed_line(summary))
+    forget_partial(run, phase)
     for step in phase.folds:
         if run.finish_receipt(phase, step).exists():
             continue
@@ -185,12 +187,6 @@ def n_cores() -> int:
 def _failed_line(summary: Summary) -> str:
     first = summary.failed[0] if summary.failed else {"task": "?", "error": "a shard has no receipt"}
     return f"{len(summary.failed)} task(s) failed; the first: {first['task']}: {first['error']}"
-
-
-def phase_receipts(run: Run, phase: Phase) -> list[Receipt]:
-    """Return the receipts of a phase that exist, in shard order."""
-    files = [run.shard_receipt(phase, shard) for shard in run.plan.shards]
-    return [read_receipt(file) for file in files if file.exists()]
 
 
 def _train(run: Run, reporter: Reporter) -> dict[str, Any]:

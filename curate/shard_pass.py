@@ -38,6 +38,10 @@ class PassOptions:
     careful_from: int | None = None  # from this row on, one doc at a time: a worker died there
     quarantine: tuple[int, ...] = ()  # rows on which a worker died twice
 
+    def alone(self, row: int) -> bool:
+        """Say whether `row` is worked on by itself, so that it is to blame for what happens there."""
+        return self.careful_from is not None and 0 <= row - self.careful_from < CAREFUL_DOCS
+
 
 @dataclass
 class Counts:
@@ -141,6 +145,9 @@ def _work(phase: Phase, joined: Joined, options: PassOptions, counts: Counts) ->
     batch = joined.batch
     leaving: list[Leaving] = []
     if options.quarantine:
+        if not phase.writes_docs:  # the doc stands in a file of the phase above: it cannot leave here
+            folds = " or ".join(step.id for step in phase.folds)
+            raise CurateError(f"a worker process died twice on row {options.quarantine[0]}, in {folds}")
         batch, leaving = _quarantine_rows(batch, joined.rows, options.quarantine, phase)
     last_reader = {name: i for i, step in enumerate(phase.stages) for name in step.spec.reads if name in TRANSIENT}
     for i, step in enumerate(phase.stages):

@@ -52,11 +52,10 @@ class Progress:
 class LocalEngine:
     """Runs tasks in `n_workers` processes. Use as a context manager; workers start with the first tasks."""
 
-    def __init__(self, folder: Path, n_workers: int, *, stall_s: float = STALL_S, extra_path: str = "") -> None:
+    def __init__(self, folder: Path, n_workers: int, *, stall_s: float = STALL_S) -> None:
         self.folder = folder
         self.n_workers = n_workers
         self.stall_s = stall_s
-        self.extra_path = extra_path
         self.stopping: Callable[[], bool] = lambda: False
         self._workers: list[_Worker] = []
         self._notes = tempfile.TemporaryDirectory(prefix="curate-notes-")
@@ -100,7 +99,7 @@ class LocalEngine:
         while waiting and (idle or len(self._workers) < self.n_workers):
             if not idle:
                 note_file = Path(self._notes.name) / f"{len(os.listdir(self._notes.name))}"
-                idle.append(_Worker(self.folder, note_file, self.extra_path))
+                idle.append(_Worker(self.folder, note_file))
                 self._workers.append(idle[-1])
             idle.pop().give(waiting.popleft())
 
@@ -121,7 +120,7 @@ class LocalEngine:
             worker.close(kill=True)
             place = (task.kind, task.phase, task.shard, task.fold, task.part, task.options.quarantine)
             attempts[place] = attempts.get(place, 0) + 1
-            exact = task.options.careful_from is not None and row >= task.options.careful_from
+            exact = task.options.alone(row)
             on_row = (*place, row)
             attempts[on_row] = attempts.get(on_row, 0) + (1 if exact else 0)
             if task.kind == "shard" and attempts[on_row] >= DEATHS_ON_A_DOC:
@@ -148,15 +147,13 @@ class LocalEngine:
 class _Worker:
     """The driver's end of one worker process."""
 
-    def __init__(self, folder: Path, note_file: Path, extra_path: str) -> None:
+    def __init__(self, folder: Path, note_file: Path) -> None:
         note_file.write_bytes(bytes(NOTE.size))
         with note_file.open("r+b") as opened:
             self._shared = mmap.mmap(opened.fileno(), NOTE.size)
         task_read, task_write = os.pipe()
         answer_read, answer_write = os.pipe()
-        paths = [
-            p for p in [str(Path(__file__).resolve().parents[2]), extra_path, os.environ.get("PYTHONPATH", "")] if p
-        ]
+        paths = [p for p in [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")] if p]
         environment = {
             **os.environ,
             **dict.fromkeys(THREAD_VARIABLES, "1"),
