@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterator
+import types
+import typing
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from curate.registry import STEPS, params, step_class
@@ -15,8 +17,7 @@ def describe_step(name: str) -> dict[str, Any]:
     cls = step_class(name)
     entry = STEPS.get(name)
     known = params(cls)
-    required = any(param.default is dataclasses.MISSING for param in known)
-    spec = cls if required else cls()
+    specs = _instances(cls)
     return {
         "name": name,
         "kind": cls.kind,
@@ -33,18 +34,29 @@ def describe_step(name: str) -> dict[str, Any]:
             for param in known
         ],
         "reads": list(cls.reads),
-        "writes": {column: str(kind) for column, kind in spec.writes.items()}
-        if not isinstance(spec.writes, property)
-        else {},
-        "reasons": list(spec.reasons) if not isinstance(spec.reasons, property) else [],
+        "writes": {column: str(kind) for spec in specs for column, kind in spec.writes.items()},
+        "reasons": list(dict.fromkeys(reason for spec in specs for reason in spec.reasons)),
     }
+
+
+def _instances(cls: type[Any]) -> list[Any]:
+    """Return the step with its defaults; where a choice must be made, the step with each of the choices.
+
+    Columns and reasons may depend on the choice. Empty where a parameter must be given that is no choice, and
+    the contract depends on it.
+    """
+    required = [param for param in params(cls) if param.default is dataclasses.MISSING]
+    if not required:
+        return [cls()]
+    if not any(isinstance(getattr(cls, name, None), property) for name in ("writes", "reasons")):
+        return [cls]
+    if len(required) == 1 and typing.get_origin(required[0].type) is typing.Literal:
+        return [cls(**{required[0].name: choice}) for choice in typing.get_args(required[0].type)]
+    return []
 
 
 def type_name(kind: Any) -> str:
     """Return a type as people write it: `float`, `gopher | c4`, `list of str`."""
-    import types
-    import typing
-
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return " | ".join(map(str, args))
@@ -52,7 +64,7 @@ def type_name(kind: Any) -> str:
         return " | ".join("none" if a is type(None) else type_name(a) for a in args)
     if origin in (tuple, list):
         return f"list of {type_name(args[0])}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"mapping of {type_name(args[0])} to {type_name(args[1])}"
     return str(getattr(kind, "__name__", kind)).lower().replace("posixpath", "path")
 
