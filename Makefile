@@ -65,9 +65,9 @@ format: $(VENV)/.deps-dev ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.deps-dev ## every benchmark: each prints a ratio against a peer in the same run
+bench: $(VENV)/.deps-dev ## from crawl to kept documents against datatrove, in the same run (benchmarks/ has more)
 	@$(MAKE) --no-print-directory $(VENV)/.wheel
-	@set -e; for script in benchmarks/*_against_*.py; do echo "== $$script"; $(RUN)/python $$script; done
+	$(RUN)/python benchmarks/end_to_end_against_datatrove.py $(ARGS)
 
 lock: ## resolve .[all,dev] afresh in an empty environment and write constraints.txt
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
