@@ -148,7 +148,7 @@ def _ftfy_config() -> Any:
 def _suspect_pattern() -> str:
     """Return a pattern for RE2 that finds every text a repair could change.
 
-    It is ftfy's own badness pattern in RE2's syntax (about 400 times faster there than in Python), where the
+    It is ftfy's own badness pattern in RE2's syntax (430 MB/s there, 5 in Python), where the
     classes for words and blanks, ASCII in RE2, are widened to all that is not ASCII.
     """
     from ftfy.badness import BADNESS_RE

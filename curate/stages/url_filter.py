@@ -37,11 +37,12 @@ class UrlFilter:
     - hard_word: a hard word as a whole word, that is a run of letters and digits;
     - soft_words: at least `min_soft_words` different soft words as whole words.
 
-    Method: RefinedWeb (Penedo et al. 2023, arXiv:2306.01116, appendix G.1); their lists (4.6 million domains) and
-    datatrove's are not ours: `curate/assets/url_words.txt` is short, and chosen so that no place called Scunthorpe
-    or Essex is lost: of 3,414 press sites it drops none, of the 10,000 most used sites 15, all pornographic. But a
-    hard word in the headline of a news story drops that story. No block list is bundled; UT1's (Université Toulouse Capitole) fits. Unlike datatrove, path
-    and host are percent-decoded first, and a strict word does not match across other signs than - and full stop.
+    Method: RefinedWeb (Penedo et al. 2023, arXiv:2306.01116). Their lists (4.6 million domains) and datatrove's
+    are not ours: `curate/assets/url_words.txt` is short, and chosen so that no place called Scunthorpe or Essex is
+    lost. Of 3,414 press sites it drops none, of the 10,000 most used sites 15, all pornographic; but a hard word in
+    the headline of a news story drops that story. No block list is bundled; UT1's (Université Toulouse Capitole)
+    fits. Unlike datatrove, URLs are percent-decoded first, and a strict word does not match across other signs
+    than - and full stop.
     """
 
     blocklist: Annotated[Path | None, "a file of domains, hosts and URLs: plain, UT1 or hosts format"] = None
