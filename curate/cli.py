@@ -230,8 +230,10 @@ def steps(
     as_json: Json = False,
 ) -> None:
     """List every step; with a name, its parameters, columns, reasons and sources."""
+    from curate.recipe import find_own_steps
     from curate.reference import describe_step, step_lines
 
+    find_own_steps(".")
     if name is None:
         lines = [f"{step:<16} {entry.kind:<6} {entry.summary}" for step, entry in STEPS.items()]
         described = [describe_step(step) for step in STEPS] if as_json else []

@@ -77,8 +77,8 @@ def step_lines(step: dict[str, Any]) -> Iterator[str]:
     """Yield a described step as people read it."""
     yield f"{step['name']} ({step['kind']}, version {step['version']}): {step['summary']}"
     yield ""
-    yield from step["doc"].splitlines()
-    yield ""
+    if step["doc"] != step["summary"]:
+        yield from [*step["doc"].splitlines(), ""]
     for param in step["params"]:
         yield f"  {param['name']}: {param['type']} = {param['default']}"
         if param["help"]:
