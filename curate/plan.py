@@ -124,8 +124,11 @@ def _expand(text: str, folder: str) -> list[str]:
 
 
 def _files_below(folder: str) -> list[str]:
+    """Return all files below a folder but hidden ones and those of runs: `curate run R . -o out` can be run again."""
     found = []
     for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(d for d in folders if not d.startswith(HIDDEN))
+        folders[:] = sorted(
+            d for d in folders if not d.startswith(HIDDEN) and not Path(parent, d, "run.json").is_file()
+        )
         found += [os.path.join(parent, f) for f in files if not f.startswith(HIDDEN) and Path(parent, f).is_file()]
     return found

@@ -63,7 +63,9 @@ def plan_for(recipe: Recipe, inputs: Sequence[str] = ()) -> tuple[Recipe, Plan]:
     """Return the recipe with its sources settled, and its plan. Reads names, sizes and heads only."""
     if inputs:
         name = recipe.sources[0].name if len(recipe.sources) == 1 else "web"
-        recipe = replace(recipe, sources=(SourceSpec(name, tuple(os.path.abspath(i) for i in inputs)),))
+        recipe = replace(
+            recipe, sources=(SourceSpec(name, tuple(i if "://" in i else os.path.abspath(i) for i in inputs)),)
+        )
     if not recipe.sources:
         raise InputError("no inputs; name them on the command line or as `sources` in the recipe")
     plan = make_plan(recipe.sources, recipe.shard_bytes, recipe.folder)

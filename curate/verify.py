@@ -46,10 +46,14 @@ def verify(run: str | Path, *, deep: bool = False) -> Verdict:
     root = Path(run)
     if not (root / "run.json").is_file():
         raise InputError(f"{root} is not a run: it has no run.json")
-    about = json.loads((root / "run.json").read_text(encoding="utf-8"))
-    verdict = Verdict(str(root), n_shards=len(about["shards"]), deep=deep)
+    try:
+        about = dict(json.loads((root / "run.json").read_text(encoding="utf-8")))
+        verdict = Verdict(str(root), n_shards=len(about["shards"]), deep=deep)
+        n_phases = len(about["phases"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{root / 'run.json'} cannot be read ({error!r}); it was changed or cut") from error
     checker = _Checker(root, about, verdict)
-    for number in range(len(about["phases"])):
+    for number in range(n_phases):
         checker.phase(number)
     checker.published()
     if deep:
