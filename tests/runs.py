@@ -17,17 +17,16 @@ import pyarrow.parquet as pq
 
 from tests.sources.build import PAGE, http_response, members, record
 
-WORDS = (
-    "the of and to in that is was for it with as his on be at by this had not are but from or have an they which "
-    "one you were all her she there would their we him been has when who will no more if out so up said what its "
-    "about than into them can only other time new some could these two may first then do any like my now over such"
-).split()  # noqa: SIM905
+ENGLISH = """the of and to in that is was for it with as his on be at by this had not are but from or have an they which
+one you were all her she there would their we him been has when who will no more if out so up said what its
+about than into them can only other time new some could these two may first then do any like my now over such"""
 
 
 def sentences(number: int, n_words: int = 120) -> str:
     """Return English-looking text, the same for the same number."""
     draw = random.Random(number)
-    words = [draw.choice(WORDS) for _ in range(n_words)]
+    known = ENGLISH.split()
+    words = [draw.choice(known) for _ in range(n_words)]
     return " ".join(" ".join(words[i : i + 12]).capitalize() + "." for i in range(0, n_words, 12))
 
 
