@@ -39,7 +39,8 @@ class Fold(Protocol):
     """A registered, frozen dataclass; its fields are the step's parameters.
 
     `reads` must exist, `may_read` are given where they exist. `sees="all"` also shows the docs that were
-    dropped or quarantined above: batches then carry `step` and `reason`, null for docs that are kept.
+    dropped or quarantined above: batches then carry `step` and `reason`, null for docs that are kept, and
+    the `<id>_reason` columns of steps that tag.
     `writes` and `reasons` are what the verdicts add and why they drop; both empty for most folds.
     `absent` gives the value of a written column for docs that have no verdict row (null otherwise).
     `needs` fills parameters from the steps above: {"tokenizer": "train_tokenizer/tokenizer.json"} is the

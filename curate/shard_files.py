@@ -51,13 +51,9 @@ class ShardFiles:
         if self.docs is not None:
             self.docs.add(batch)
         for step in self.folds:
-            shown = _show(step, batch)
+            shown = self._show(step, batch)
             if step.skip_tagged:
-                tags = [
-                    batch[s.tag_column]
-                    for s in self.run.recipe.steps
-                    if s.mode == "tag" and s.tag_column in batch.schema.names
-                ]
+                tags = [batch[name] for name in self._tag_columns(batch)]
                 self.skipped_tagged[step.id] += self._sketch_untagged(step, shown, tags, first_row)
             elif shown.num_rows:
                 self._sketch(step, shown, first_row)
@@ -98,6 +94,19 @@ class ShardFiles:
                     self._sketch(step, rows, -1)
             above = phase.upstream
 
+    def _show(self, step: Step, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return what a fold reads. Those that see all also get tags, and null `step` and `reason` for kept docs."""
+        names = [n for n in batch.schema.names if n in step.spec.reads or n in step.spec.may_read]
+        if step.spec.sees != "all":
+            return batch.select(names)
+        names += [n for n in self._tag_columns(batch) if n not in names]
+        nothing = pa.nulls(batch.num_rows, pa.string())
+        return with_columns(batch.select(names), {"step": nothing, "reason": nothing})
+
+    def _tag_columns(self, batch: pa.RecordBatch) -> list[str]:
+        tags = [step.tag_column for step in self.run.recipe.steps if step.mode == "tag"]
+        return [name for name in tags if name in batch.schema.names]
+
     def close(self, empty: pa.Schema) -> dict[str, Any]:
         """Finish all files and return their entries for the receipt; `empty` is the schema if no batch came."""
         self._sketch_upstream_ledgers()
@@ -108,7 +117,7 @@ class ShardFiles:
             entries["docs_file"] = describe(self.docs.path, self.folder, rows=rows)
         for step in self.folds:
             if not self.sketches[step.id].has_schema:
-                self._sketch(step, _show(step, pa.RecordBatch.from_pylist([], schema=schema)), 0)
+                self._sketch(step, self._show(step, pa.RecordBatch.from_pylist([], schema=schema)), 0)
         rows = self.ledger.write(self.ledger_path)
         entries["ledger_file"] = describe(self.ledger_path, self.folder, rows=rows)
         entries["sketch_files"] = {}
@@ -122,13 +131,3 @@ class ShardFiles:
             self.docs.abort()
         for path in self.paths:
             discard(path)
-
-
-def _show(step: Step, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the columns a fold reads; those that see dropped docs get null `step` and `reason` for kept ones."""
-    names = [n for n in batch.schema.names if n in step.spec.reads or n in step.spec.may_read]
-    shown = batch.select(names)
-    if step.spec.sees == "all":
-        nothing = pa.nulls(batch.num_rows, pa.string())
-        shown = with_columns(shown, {"step": nothing, "reason": nothing})
-    return shown

@@ -21,6 +21,8 @@ def run_fold(fold: Any, shards: Sequence[Sequence[pa.RecordBatch]], tmp_path: Pa
         row = 0
         for batch in batches:
             columns = [name for name in (*fold.reads, *fold.may_read) if name in batch.schema.names]
+            if fold.sees == "all":  # also the tags of steps with `mode: tag`
+                columns += [name for name in batch.schema.names if name.endswith("_reason")]
             writer.add(fold.sketch(batch.select(columns), Position(number, row, n_parts)))
             row += batch.num_rows
         writer.close()

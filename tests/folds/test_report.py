@@ -511,3 +511,20 @@ def test_real_urls_agree_with_a_plain_count() -> None:
     assert {row["key"]: row["docs"] for row in report["composition"]["language"]["by_docs"]} == dict(
         sorted(languages.items(), key=lambda item: (-item[1], item[0]))[:25]
     )
+
+
+def test_tags_of_kept_docs_are_counted_by_step_and_reason(tmp_path: Path) -> None:
+    columns = {
+        "url": ["http://a.example/", "http://b.example/", "http://c.example/"],
+        "text": ["one two", "three", "four five six"],
+        "step": [None, None, "dedup"],
+        "reason": [None, None, "near_duplicate"],
+        "toxicity_reason": ["toxic_vocabulary", None, "toxic_vocabulary"],
+    }
+    batch = pa.RecordBatch.from_pydict({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    out = run_fold(Report(), [[batch]], tmp_path)
+    report = json.loads((out / "report.json").read_text())
+    assert [(row["step"], row["reason"], row["docs"], row["words"]) for row in report["tagged"]] == [
+        ("toxicity", "toxic_vocabulary", 1, 2)  # the third doc was dropped: its tag is no longer of a kept doc
+    ]
+    assert "Tagged, and kept" in (out / "report.html").read_text()

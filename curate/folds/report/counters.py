@@ -23,6 +23,8 @@ SCHEMA = pa.schema(
         *((name, pa.int64()) for name in MEASURES),
     ]
 )
+TAG_SUFFIX = "_reason"  # of the columns that `mode: tag` writes
+TAG_AXIS = "tag "  # before the step's id: one axis per tagging step, its keys the reasons
 _POWERS = 2 ** np.arange(63, dtype=np.int64)
 
 
@@ -30,7 +32,8 @@ def count(batch: pa.RecordBatch, n_parts: int) -> pa.Table:
     """Return rows of SCHEMA: the batch's docs summed per (axis, key, step), each key in one fixed part.
 
     Axes: outcome, unit (how a kept doc was measured), reason, site, host, suffix, tld, language, source,
-    chars and units (lengths in powers of two). A doc whose key is null is not counted on that axis.
+    chars and units (lengths in powers of two), and one per step that tags. A doc whose key is null is not
+    counted on that axis.
     """
     step = pc.utf8_slice_codeunits(_strings(batch, "step"), 0, MAX_KEY_CHARS)
     kept = pc.is_null(step)
@@ -106,7 +109,16 @@ def _axes(batch: pa.RecordBatch, kept: pa.Array, sums: dict[str, pa.Array]) -> d
         "source": _short(_strings(batch, "source")),
         "chars": _size_class(sums["chars"]),
         "units": pc.if_else(kept, length, nothing),
+        **{
+            TAG_AXIS + name.removesuffix(TAG_SUFFIX): pc.if_else(kept, _strings(batch, name), nothing)
+            for name in _tags(batch)
+        },
     }
+
+
+def _tags(batch: pa.RecordBatch) -> list[str]:
+    """Return the columns that steps with `mode: tag` wrote; the ledger's own `reason` is none of them."""
+    return [name for name in batch.schema.names if name.endswith(TAG_SUFFIX) and pa.types.is_string(batch[name].type)]
 
 
 def _short(names: pa.Array) -> pa.Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.folds.report.counters import TAG_AXIS
 from curate.folds.report.groups import NO_DOCS, Axis, Group, Sums, add_sums, first, in_order, share
 from curate.folds.report.impact import IMPACT, impact
 from curate.sites import PSL_VERSION
@@ -12,6 +13,7 @@ from curate.sites import PSL_VERSION
 SCHEMA_NAME = "curate/report/1"
 COMPOSITION = ("tld", "suffix", "site", "host", "language", "source")
 TOP_SHARES = (1, 10, 25)
+ALL_REASONS = 1_000
 N_SIZES = 64  # size classes there can be: all are shown
 
 UNITS = {
@@ -46,6 +48,7 @@ def summarise(axes: Mapping[str, Axis], steps: Sequence[str], top: int, min_docs
         },
         "steps_in_order": set(order) <= set(steps),
         "steps": walk,
+        "tagged": _tagged(axes, unit, kept),
         "composition": {name: _composition(axes.get(name, Axis(1)), unit, top) for name in COMPOSITION},
         "lengths": _histograms(axes, unit),
         "impact": {
@@ -104,6 +107,18 @@ def _reasons(axes: Mapping[str, Axis], step: str, came: int) -> list[dict[str, A
         {"reason": g.key, **_lengths(g.lost[step]), "docs_share_of_reached": share(g.lost[step].docs, came)}
         for g in groups
     ]
+
+
+def _tagged(axes: Mapping[str, Axis], unit: str, kept: Sums) -> list[dict[str, Any]]:
+    """Return the kept docs that steps with `mode: tag` marked, by step and reason. A doc may have several tags."""
+    return [
+        {
+            "step": name.removeprefix(TAG_AXIS), "reason": group.key, **_lengths(group.kept),
+            unit: getattr(group.kept, unit), "docs_share_of_kept": share(group.kept.docs, kept.docs),
+        }
+        for name, axis in sorted(axes.items()) if name.startswith(TAG_AXIS)
+        for group in first(axis.pool, ALL_REASONS, lambda g: g.kept.docs)
+    ]  # fmt: skip
 
 
 def _composition(axis: Axis, unit: str, top: int) -> dict[str, Any]:
