@@ -112,7 +112,7 @@ PIECES = [
 chunks = st.lists(st.sampled_from([*PIECES, *sorted(s for s in TOKENIZER.rules if s.strip())]), max_size=7).map("".join)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(chunks)
 def test_hostile_chunks_are_cut_as_spacy_cuts_them(chunk: str) -> None:
     assert spacy_words(chunk) == [word.text for word in TOKENIZER(chunk)]

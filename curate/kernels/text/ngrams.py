@@ -20,6 +20,7 @@ def count_words(words: Records, n: Int) -> tuple[Int, Int, Int, Int]:
     """Return (words that are not all symbols, their characters, words with a letter, distinct stop words)."""
     n_plain = plain_chars = n_alpha = 0
     seen = 0
+    all_seen = (1 << STOP_HASH.size) - 1
     for k in range(n):
         word = words[k]
         if word.bits & HAS_NON_SYMBOL:
@@ -27,7 +28,7 @@ def count_words(words: Records, n: Int) -> tuple[Int, Int, Int, Int]:
             plain_chars += word.n_chars
         if word.bits & HAS_LETTER:
             n_alpha += 1
-        if word.n_chars <= MAX_STOP_WORD_CHARS:
+        if word.n_chars <= MAX_STOP_WORD_CHARS and seen != all_seen:
             for s in range(STOP_HASH.size):
                 if word.hash == STOP_HASH[s]:
                     seen |= 1 << s
