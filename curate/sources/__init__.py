@@ -14,6 +14,8 @@ from curate.source import Source
 
 KINDS = ("warc", "jsonl", "parquet")
 HEAD_BYTES = 4096
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_BLOCK_BYTES = 128 << 10  # the largest block of a frame
 _SEARCH_BYTES = 16 << 20  # how far a damaged WARC is searched for its first readable record
 
 # What is recognised only to be refused by name: (ending of the file name, start of its bytes, what it is, what to do)
@@ -71,6 +73,8 @@ def sniff(path: str) -> str:
 
 def _sniff(path: str, file: IO[bytes]) -> str:
     raw = file.read(HEAD_BYTES)
+    if raw.startswith(_ZSTD):
+        raw += file.read(_ZSTD_BLOCK_BYTES)  # nothing comes out of a block before all of it is in
     name = os.path.basename(path).lower()
     plain_name = name
     for ending in (".open", ".gz", ".zst"):
@@ -97,7 +101,7 @@ def _decompressed(raw: bytes, name: str) -> bytes:
             return zlib.decompressobj(wbits=31).decompress(raw, HEAD_BYTES)
         except zlib.error:
             return b""
-    if raw.startswith(b"\x28\xb5\x2f\xfd") and not name.endswith((".warc.zst", ".arc.zst")):
+    if raw.startswith(_ZSTD) and not name.endswith((".warc.zst", ".arc.zst")):
         import zstandard
 
         try:

@@ -81,6 +81,12 @@ def test_refusals_are_one_line_that_names_the_file(tmp_path: Path, name: str, da
     assert "\n" not in str(raised.value)
 
 
+def test_a_zstd_file_is_known_by_its_first_block_which_may_be_large(tmp_path: Path) -> None:
+    line = b'{"text": "%s"}\n' % os.urandom(60_000).hex().encode()  # hardly compresses: a block far over the head
+    (tmp_path / "no-ending").write_bytes(zstandard.compress(line * 4))
+    assert sniff(str(tmp_path / "no-ending")) == "jsonl"
+
+
 @pytest.mark.timeout(10)
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
