@@ -66,6 +66,9 @@ class Lines:
             f", {docs['quarantined']:,} quarantined" if docs["quarantined"] else ""
         )
         self.say(f"✓ {phase.number:02d} {phase.title}: {docs['in']:,} docs in, {docs['kept']:,} kept, {left}")
+        if not docs["in"] and counted["records"]:
+            kinds = ", ".join(f"{kind} {n:,}" for kind, n in counted["records"].items())
+            self.say(f"warning: the inputs hold no docs, only: {kinds}")
         for span in counted["damaged"][:5]:
             self.say(
                 f"warning: {span['input']}: {span['n_bytes']:,} bytes from offset {span['offset_bytes']:,} "

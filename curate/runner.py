@@ -82,9 +82,7 @@ def _source_columns(plan: Plan) -> Iterator[set[str]]:
         for piece in shard.slices:
             if piece.kind == "parquet" or piece.kind not in seen:
                 seen.add(piece.kind)
-                source = source_of(piece.kind)
-                schema = source.schema_of(piece) if hasattr(source, "schema_of") else source.schema
-                yield set(schema.names)
+                yield set(source_of(piece.kind).schema_of(piece).names)
 
 
 def run_recipe(

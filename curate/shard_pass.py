@@ -192,11 +192,30 @@ def _read(run: Run, phase: Phase, shard: ShardRef, tallies: dict[str, Tally]) ->
         return
     from curate.sources import source_of
 
+    schema = _source_schema(shard)
     for piece in shard.slices:
         if Path(piece.path).stat().st_size != piece.size_bytes:
             raise InputError(f"{piece.path} changed while the run was going on; start again with another -o")
         own = tallies.setdefault(f"{piece.name}[{piece.start}:{piece.end}]", Tally())
-        yield from source_of(piece.kind).batches(piece, own)
+        for batch in source_of(piece.kind).batches(piece, own):
+            yield batch if batch.schema.equals(schema) else _widened(batch, schema)
+
+
+def _source_schema(shard: ShardRef) -> pa.Schema:
+    """Return the columns of all slices of a shard; Parquet files may bring different ones."""
+    from curate.sources import source_of
+
+    schemas = [source_of(piece.kind).schema_of(piece) for piece in shard.slices]
+    return pa.unify_schemas(list(dict.fromkeys(schemas)), promote_options="permissive")
+
+
+def _widened(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the batch with the columns of `schema`, null where it has none."""
+    columns = [
+        batch[field.name].cast(field.type) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _recut(batches: Iterator[pa.RecordBatch], options: PassOptions) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -236,10 +255,8 @@ def _input_bytes(shard: ShardRef) -> dict[str, int]:
 
 def _schema_without_docs(run: Run, phase: Phase, shard: ShardRef, verdicts: Verdicts) -> pa.Schema:
     """Return the schema of a shard from which no batch came."""
-    from curate.sources import source_of
-
     if phase.upstream is None:
-        schema = source_of(shard.slices[0].kind).schema
+        schema = _source_schema(shard)
     else:
         schema = docs_schema(run.docs_file(run.phases[phase.upstream], shard))
     batch = verdicts.join(pa.RecordBatch.from_pylist([], schema=schema), 0).batch

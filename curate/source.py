@@ -62,7 +62,7 @@ class Tally:
 
 
 class Source(Protocol):
-    """Reads one kind of file. `schema` is that of every batch it yields."""
+    """Reads one kind of file. `schema` has the columns every file of the kind gives, `schema_of` all of a slice."""
 
     kind: str
     schema: pa.Schema
@@ -74,6 +74,10 @@ class Source(Protocol):
 
     def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
         """Return the (start, end) pieces this file may be read in, from sizes only."""
+        ...
+
+    def schema_of(self, piece: Slice) -> pa.Schema:
+        """Return the schema of every batch of a slice; reads the file's head at most."""
         ...
 
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:

@@ -45,6 +45,10 @@ class Jsonl:
         start = head.lstrip(b"\xef\xbb\xbf\r\n\t ")
         return start.startswith(b"{") or (bool(start) and name.endswith((".jsonl", ".ndjson")))
 
+    def schema_of(self, piece: Slice) -> pa.Schema:
+        """Return the schema of this slice's batches: that of every file of this kind."""
+        return self.schema
+
     def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
         """Return pieces of `shard_bytes` for a plain file, the whole file for a compressed one."""
         with open(path, "rb") as file:

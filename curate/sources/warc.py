@@ -37,6 +37,10 @@ class Warc:
         """See `Source.sniff`."""
         return RECORD_START.match(head.lstrip(b"\x00\r\n")) is not None
 
+    def schema_of(self, piece: Slice) -> pa.Schema:
+        """Return the schema of this slice's batches: that of every file of this kind."""
+        return self.schema
+
     def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
         """Return the whole file: a WARC is never cut."""
         return [(0, size_bytes)]
