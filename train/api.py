@@ -105,8 +105,8 @@ def trace(
 def _let_threads_sleep() -> None:
     """Have OpenMP's threads sleep while they wait, unless told otherwise; must come before torch is loaded.
 
-    By default they spin, which on cores shared with other work costs far more than it gains: measured on two busy cores,
-    156 and 211 tokens/s spinning, 895 and 916 sleeping.
+    By default they spin, which costs dearly where other work shares the cores: measured on two busy cores, 156 and 211
+    tokens/s spinning, 895 and 916 sleeping.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -199,6 +199,12 @@ def test_other_options_shards_and_folders_are_refused(tokens: Path, tmp_path: Pa
         api.resume(tmp_path / "thesis")
 
 
+@pytest.mark.parametrize("setting", ["model.vocab_size=299", "model.eos_id=1"])
+def test_a_vocabulary_other_than_that_of_the_shards_is_refused(tokens: Path, tmp_path: Path, setting: str) -> None:
+    with pytest.raises(ConfigError, match="but the token shards have"):
+        train_micro(tokens, tmp_path / "run", setting)
+
+
 def test_a_second_process_is_refused(tokens: Path, tmp_path: Path) -> None:
     with RunFolder(tmp_path).locked(), pytest.raises(ConfigError, match="in use by another process"):
         train_micro(tokens, tmp_path)

@@ -127,6 +127,15 @@ def test_masked_packing_gives_the_losses_of_single_documents() -> None:
         start = stop + 1
 
 
+def test_padding_rows_start_and_stay_at_zero() -> None:
+    model = Decoder(micro_model(vocab_size=300))
+    init_weights(model, 0)
+    model.token_losses(ids(1, 8), ids(1, 8)).sum().backward()  # type: ignore[no-untyped-call]
+    weight = model.embed_tokens.weight
+    assert weight.grad is not None
+    assert torch.count_nonzero(weight[300:]) == torch.count_nonzero(weight.grad[300:]) == 0
+
+
 def test_ignored_labels_cost_nothing() -> None:
     model, tokens, labels = lively_model(), ids(1, 8), ids(1, 8, seed=5)
     labels[0, 3:] = IGNORED

@@ -48,6 +48,14 @@ def test_each_window_comes_once_per_epoch(n_windows: tuple[int, ...], seed: int,
         assert {e for *_, e in rows} == {epoch}
 
 
+@pytest.mark.parametrize("weights", [(), (1.0,)])
+def test_each_epoch_has_its_own_order(weights: tuple[float, ...]) -> None:
+    seen = pairs(Sampler((500,), 1, weights), 0, 1000)
+    orders = [[window for _, window, epoch in seen if epoch == e] for e in (0, 1)]
+    assert orders[0] != orders[1]
+    assert orders[0] != sorted(orders[0])
+
+
 @given(n_windows=sizes, weights=st.lists(st.floats(0.1, 10), min_size=5, max_size=5), seed=st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
 def test_a_mixture_keeps_to_its_weights_and_uses_a_source_up_before_it_repeats(
