@@ -55,7 +55,8 @@ def apply_stage(step: Step, batch: pa.RecordBatch) -> Applied:
         kept = concat([first.kept, second.kept])
         return Applied(kept, (*first.leaving, *second.leaving), first.rewritten_bytes + second.rewritten_bytes)
     check_verdict(step, batch, verdict)
-    after = with_columns(batch, verdict.columns)
+    # In the declared order, which is also that of batches without docs: batches of one file have one schema.
+    after = with_columns(batch, {name: verdict.columns[name] for name in step.spec.writes})
     rewritten = text_bytes(after) - text_bytes(batch) if "text" in verdict.columns else 0
     reasons = verdict.drop_reason if verdict.drop_reason is not None else pa.nulls(batch.num_rows, pa.string())
     if step.mode == "tag":
