@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,10 +113,8 @@ def _value(where: str, wanted: Any, value: Any) -> Any:
     if typing.get_origin(wanted) is tuple:
         return _weights(where, value)
     if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
+        with suppress(ValueError):  # told below, as for other types
             return float(value)  # YAML reads 3e-4 as a string
-        except ValueError:
-            pass
     elif isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)):
         return value
     raise ConfigError(f"{where} must be {wanted.__name__}, got {value!r}")

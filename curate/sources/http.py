@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 256 << 10
@@ -181,13 +182,11 @@ def _brotli(body: bytes) -> bytes | None:
     decoder = brotli.Decompressor()
     parts: list[bytes] = []
     n_bytes = 0
-    try:
+    with suppress(brotli.error):  # what was decoded up to the fault counts; nothing at all is reported by the caller
         parts.append(decoder.process(body, output_buffer_limit=1 << 20))
         while parts[-1] and n_bytes <= MAX_PAYLOAD_BYTES:
             n_bytes += len(parts[-1])
             parts.append(decoder.process(b"", output_buffer_limit=1 << 20))
-    except brotli.error:
-        pass  # what was decoded up to the fault counts; nothing at all is reported by the caller
     return _bounded(b"".join(parts)) or None
 
 
@@ -196,11 +195,9 @@ def _zstd(body: bytes) -> bytes | None:
 
     parts: list[bytes] = []
     n_bytes = 0
-    try:
+    with suppress(zstandard.ZstdError):  # as above
         reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body, read_across_frames=True)
         while n_bytes <= MAX_PAYLOAD_BYTES and (part := reader.read(1 << 20)):
             parts.append(part)
             n_bytes += len(part)
-    except zstandard.ZstdError:
-        pass  # as above
     return _bounded(b"".join(parts)) or None
