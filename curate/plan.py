@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -86,7 +86,7 @@ def make_plan(sources: Sequence[SourceSpec], shard_bytes: int, folder: str = "."
         size = os.path.getsize(path)
         if size == 0:
             raise InputError(f"{path} is empty; remove it from the inputs")
-        kind = sniff(path)
+        kind = _kind(path, sniff, {text for spec in sources for text in spec.paths})
         pieces = source_of(kind).cut(path, size, shard_bytes)
         weight = size // max(1, len(pieces))
         for start, end in pieces:
@@ -97,6 +97,22 @@ def make_plan(sources: Sequence[SourceSpec], shard_bytes: int, folder: str = "."
             held_bytes += weight
     close()
     return Plan(tuple(shards))
+
+
+def _kind(path: str, sniff: Callable[[str], str], named: set[str]) -> str:
+    """Return the kind of a file. One that a folder brought along can be left out by a glob: the error says so."""
+    try:
+        return sniff(path)
+    except InputError as error:
+        folders = [
+            text for text in named if os.path.isdir(text) and os.path.abspath(path).startswith(os.path.abspath(text))
+        ]
+        hint = (
+            f"; to leave it out, name the inputs by a glob such as '{folders[0].rstrip('/')}/*.warc.gz'"
+            if folders
+            else ""
+        )
+        raise InputError(f"{error}{hint}") from error
 
 
 def _expand(text: str, folder: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -82,8 +83,17 @@ class Lines:
 
     @contextmanager
     def training(self, options: Mapping[str, Any]) -> Iterator[None]:
-        self.say(f"training {options}")
-        yield
+        self.say(f"training with {', '.join(f'{k}={v}' for k, v in options.items()) or 'defaults'}")
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("  %(message)s"))
+        logger, before = logging.getLogger("train"), logging.getLogger("train").level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
 
 
 class Bar(Lines):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
-import inspect
-import json
 import os
 import shutil
 import signal
@@ -13,25 +10,23 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from curate.accounting import check_chain, totals
 from curate.engines.local import STALL_S, Failure, LocalEngine
-from curate.errors import AccountingError, CurateError, InputError, ShardsFailed, Stopped
+from curate.errors import AccountingError, InputError, ShardsFailed, Stopped
 from curate.fold_tasks import forget_partial
 from curate.phases import Phase, check_columns
 from curate.plan import Plan, make_plan
 from curate.progress import Quiet, Reporter
 from curate.publish import publish_results
-from curate.receipts import attempt_name, read_receipt, sha256_of, write_atomically
 from curate.recipe import Recipe, SourceSpec
-from curate.registry import nearest
 from curate.rundir import Run, create_or_open, phase_receipts
 from curate.shard_pass import PassOptions
 from curate.tasks import Task
+from curate.training import check_training, train_on
 
 
 @dataclass(frozen=True)
@@ -71,7 +66,9 @@ def plan_for(recipe: Recipe, inputs: Sequence[str] = ()) -> tuple[Recipe, Plan]:
     plan = make_plan(recipe.sources, recipe.shard_bytes, recipe.folder)
     for columns in _source_columns(plan):
         check_columns(recipe, columns)
-    return recipe.seeded(), plan
+    recipe = recipe.seeded()
+    check_training(recipe)
+    return recipe, plan
 
 
 def _source_columns(plan: Plan) -> Iterator[set[str]]:
@@ -111,7 +108,7 @@ def run_recipe(
                 _run_phase(run, phase, engine, options, reporter, summary)
         summary.wrote_anything |= publish_results(run)
         if recipe.train is not None and options.train:
-            summary.train = _train(run, reporter)
+            summary.train = train_on(run, reporter)
     if summary.failed:
         raise ShardsFailed(_failed_line(summary))
     return summary
@@ -187,48 +184,6 @@ def n_cores() -> int:
 def _failed_line(summary: Summary) -> str:
     first = summary.failed[0] if summary.failed else {"task": "?", "error": "a shard has no receipt"}
     return f"{len(summary.failed)} task(s) failed; the first: {first['task']}: {first['error']}"
-
-
-def _train(run: Run, reporter: Reporter) -> dict[str, Any]:
-    """Train on the run's tokens, in a folder named by what decides the result; OUT/train points to it.
-
-    A changed corpus or option trains anew beside the old one; the same one is not trained twice.
-    """
-    manifest = run.path / "tokens" / "manifest.json"
-    if not manifest.exists():
-        raise InputError("`train` in the recipe needs a `tokenize` step above it")
-    options = dict(run.recipe.train or {})
-    key = blake2b(json.dumps([sha256_of(manifest), options], sort_keys=True).encode(), digest_size=6).hexdigest()
-    folder = run.path / "phases" / f"train-{key}"
-    done = folder / "summary.json"
-    if not done.exists():
-        with reporter.training(options):
-            result = _call_trainer(run.path / "tokens", folder, options)
-        write_atomically(done, json.dumps(result, indent=1, default=str))
-    link = run.path / "train"
-    target = os.path.relpath(folder, run.path)
-    if not link.is_symlink() or os.readlink(link) != target:
-        temporary = run.path / f".{attempt_name()}"
-        temporary.symlink_to(target)
-        os.replace(temporary, link)
-    return read_receipt(done)
-
-
-def _call_trainer(tokens: Path, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
-    try:
-        from train.api import train
-        from train.errors import TrainError
-    except ModuleNotFoundError as error:
-        raise InputError(f"`train` in the recipe needs {error.name}: pip install 'curate[train]'") from error
-    known = {name: p.annotation for name, p in inspect.signature(train).parameters.items() if p.kind == p.KEYWORD_ONLY}
-    for name in options:
-        if name not in known:
-            raise InputError(f"`train` in the recipe has no option {name!r}{nearest(name, known)}")
-    try:
-        return dataclasses.asdict(train(tokens, folder, **options))
-    except TrainError as error:
-        kinds: dict[int, type[CurateError]] = {2: InputError, 75: Stopped}
-        raise kinds.get(error.exit_code, CurateError)(str(error)) from error
 
 
 def refuse_to_nest(out: Path, plan: Plan) -> None:

@@ -43,3 +43,8 @@ LEDGER_FIELDS = (
     pa.field("reason", pa.string()),  # one of the step's reasons; "error" in quarantine
     pa.field("detail", pa.string()),  # the exception of a quarantined doc
 )
+
+
+def schema_field(name: str) -> pa.Field | None:
+    """Return the field of a column that sources give; None for one that steps write."""
+    return {field.name: field for field in (*HTML_SCHEMA, *TEXT_SCHEMA)}.get(name)

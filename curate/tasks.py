@@ -6,8 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from curate.fold_tasks import run_finish, run_reduce
 from curate.rundir import Run
+from curate.schema import schema_field
 from curate.shard_pass import PassOptions, run_shard
 
 
@@ -62,3 +65,15 @@ def run_task(run: Run, task: Task, note: Callable[[int, int], None] = lambda row
     else:
         run_finish(run, phase, step)
     return {}
+
+
+def warm(run: Run, task: Task) -> None:
+    """Compile, or load from Numba's cache, the kernels that a shard's stages will call.
+
+    Workers do this one after the other, so that on a new machine the first compiles and the others load.
+    """
+    phase = run.phases[task.phase]
+    for step in phase.stages if task.kind == "shard" else ():
+        fields = [schema_field(name) for name in step.spec.reads]
+        if "numba" in getattr(step.spec, "uses", ()) and None not in fields:
+            step.spec(pa.RecordBatch.from_pylist([], schema=pa.schema(fields)))

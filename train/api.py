@@ -38,6 +38,29 @@ def train(
     _let_threads_sleep()
     from train.launch import launch
 
+    chosen = configure(
+        preset=preset, steps=steps, batch_size=batch_size, seq_len=seq_len, learning_rate=learning_rate,
+        seed=seed, device=device, config=config, settings=settings,
+    )  # fmt: skip
+    return launch(Path(tokens), RunFolder(Path(out)), chosen)
+
+
+def configure(
+    *,
+    preset: str | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    seq_len: int | None = None,
+    learning_rate: float | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    config: Path | None = None,
+    settings: tuple[str, ...] = (),
+) -> TrainConfig:
+    """Return the checked configuration that `train` would use; nothing is loaded or written.
+
+    Raises ConfigError for an unknown option or a value out of range.
+    """
     overrides = read_overrides(Path(config)) if config is not None else {}
     named: dict[str, dict[str, Any]] = {
         "data": {"batch_size": batch_size, "seq_len": seq_len},
@@ -46,7 +69,7 @@ def train(
     }
     given = {section: {k: v for k, v in values.items() if v is not None} for section, values in named.items()}
     chosen = preset or str(overrides.get("preset", "tiny"))
-    return launch(Path(tokens), RunFolder(Path(out)), build_config(chosen, overrides, parse_settings(settings), given))
+    return build_config(chosen, overrides, parse_settings(settings), given)
 
 
 def resume(

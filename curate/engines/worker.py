@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import mmap
 import os
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> None:
 
     from curate.errors import CurateError
     from curate.rundir import open_run
-    from curate.tasks import Task, run_task
+    from curate.tasks import Task, run_task, warm
 
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
@@ -40,11 +41,18 @@ def main(arguments: list[str]) -> None:
         NOTE.pack_into(shared, 0, row, n_docs, ticks)
 
     run = open_run(Path(folder))
+    warmed: set[tuple[str, int]] = set()
     with os.fdopen(int(read_fd), encoding="utf-8") as tasks, os.fdopen(int(write_fd), "w", encoding="utf-8") as answers:
         for line in tasks:
             task = Task.from_json(json.loads(line))
             note(-1, 0)
             try:
+                if (task.kind, task.phase) not in warmed:
+                    with open(Path(note_file).parent / "warm.lock", "w") as lock:
+                        fcntl.flock(lock, fcntl.LOCK_EX)
+                        warm(run, task)
+                    warmed.add((task.kind, task.phase))
+                    note(-1, 0)
                 answer = {"ok": True, "counts": run_task(run, task, note)}
             except Exception as error:  # reported to the driver, which decides
                 answer = {

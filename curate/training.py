@@ -1,0 +1,86 @@
+"""The last line of a recipe: train on the run's tokens. The trainer is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import inspect
+import json
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from curate.errors import CurateError, InputError, Stopped
+from curate.progress import Reporter
+from curate.receipts import attempt_name, read_receipt, sha256_of, write_atomically
+from curate.recipe import Recipe
+from curate.registry import nearest
+from curate.rundir import Run
+
+
+def check_training(recipe: Recipe) -> None:
+    """Raise InputError for what is wrong with a recipe's `train`, before any data is read."""
+    if recipe.train is None:
+        return
+    if not any(step.name == "tokenize" for step in recipe.steps):
+        raise InputError("`train` in the recipe needs a `tokenize` step")
+    api, options = _trainer(), _options(recipe)
+    known = [p.name for p in inspect.signature(api.configure).parameters.values()]
+    for name in options:
+        if name not in known:
+            raise InputError(f"`train` in the recipe has no option {name!r}{nearest(name, known)}")
+    _call(api.configure, **options)
+
+
+def train_on(run: Run, reporter: Reporter) -> dict[str, Any]:
+    """Train on a run's tokens, in a folder named by what decides the result; OUT/train points to it.
+
+    A changed corpus or option trains anew beside the old one; the same one is not trained twice.
+    """
+    manifest = run.path / "tokens" / "manifest.json"
+    options = _options(run.recipe)
+    key = blake2b(json.dumps([sha256_of(manifest), options], sort_keys=True).encode(), digest_size=6).hexdigest()
+    folder = run.path / "phases" / f"train-{key}"
+    done = folder / "summary.json"
+    if not done.exists():
+        with reporter.training(options):
+            result = _call(_trainer().train, run.path / "tokens", folder, **options)
+        write_atomically(done, json.dumps(dataclasses.asdict(result), indent=1, default=str))
+    link, target = run.path / "train", os.path.relpath(folder, run.path)
+    if not link.is_symlink() or os.readlink(link) != target:
+        temporary = run.path / f".{attempt_name()}"
+        temporary.symlink_to(target)
+        os.replace(temporary, link)
+    return read_receipt(done)
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    """Return the trainer's options; the sources' weights become those of the mixture."""
+    options = dict(recipe.train or {})
+    weights = {spec.name: spec.weight for spec in recipe.sources}
+    if len(set(weights.values())) > 1:
+        options["settings"] = [f"data.weights={json.dumps(weights)}", *options.get("settings", [])]
+    return options
+
+
+def _trainer() -> Any:
+    for name in ("torch", "safetensors"):  # found, not imported: a finished run is not to wait for torch
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"`train` in the recipe needs {name}: pip install 'curate[train]'")
+    return importlib.import_module("train.api")
+
+
+def _call(function: Any, *args: Path, **options: Any) -> Any:
+    """Call the trainer; turn its errors, which carry an exit code too, into ours."""
+    from train.errors import TrainError
+
+    if "settings" in options:
+        options["settings"] = tuple(options["settings"])
+    try:
+        return function(*args, **options)
+    except TrainError as error:
+        if error.exit_code == 130:
+            raise KeyboardInterrupt from error
+        kinds: dict[int, type[CurateError]] = {InputError.exit_code: InputError, Stopped.exit_code: Stopped}
+        raise kinds.get(error.exit_code, CurateError)(f"train: {error}") from error
