@@ -167,12 +167,12 @@ def commands_of(block: Block) -> list[tuple[str, str]]:
 def matches(shown: str, got: str) -> bool:
     """Say whether output is as shown, but for white space at the ends of lines and what `…` stands for."""
     pattern = ""
-    for line in shown.strip().splitlines():
+    for line in shown.strip("\n").splitlines():
         if line.strip() == "…":
             pattern += r"(?:[^\n]*\n)*?"
         else:
             pattern += ".*".join(re.escape(piece) for piece in line.rstrip().split("…")) + r"\n"
-    text = "".join(f"{line.rstrip()}\n" for line in got.strip().splitlines())
+    text = "".join(f"{line.rstrip()}\n" for line in got.strip("\n").splitlines())
     return re.fullmatch(pattern, text) is not None
 
 
@@ -211,7 +211,7 @@ def refresh(file: Path, workspace: Workspace) -> None:
             got = workspace.shell(command)
             if not matches(shown, got):
                 print(f"{block.where}: changed{', and has … to cut again' if '…' in shown else ''}: {command}")
-                shown = "".join(f"{line.rstrip()}\n" for line in got.strip().splitlines())
+                shown = "".join(f"{line.rstrip()}\n" for line in got.strip("\n").splitlines())
             made += "$ " + command.replace("\n", "\n> ") + f"\n{shown}"
         text = text.replace(f"```console\n{block.text}```", f"```console\n{made}```")
     file.write_text(text, "utf-8")
