@@ -75,5 +75,5 @@ def warm(run: Run, task: Task) -> None:
     phase = run.phases[task.phase]
     for step in phase.stages if task.kind == "shard" else ():
         fields = [schema_field(name) for name in step.spec.reads]
-        if "numba" in getattr(step.spec, "uses", ()) and None not in fields:
+        if "numba" in getattr(step.spec, "uses", ()) and all(field is not None for field in fields):
             step.spec(pa.RecordBatch.from_pylist([], schema=pa.schema(fields)))
