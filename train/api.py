@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+from train.config import TrainConfig
 from train.errors import ConfigError
 from train.overrides import build_config, parse_settings, read_overrides
 from train.runfolder import RunCard, RunFolder, read_card

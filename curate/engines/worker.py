@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
             except Exception as error:  # reported to the driver, which decides
                 answer = {
                     "ok": False,
-                    "error": str(error) or type(error).__name__,
+                    "error": _described(error),
                     "type": type(error).__name__,
                     "errno": getattr(error, "errno", None),
                     "exit_code": error.exit_code if isinstance(error, CurateError) else None,
@@ -65,6 +65,16 @@ def main(arguments: list[str]) -> None:
                 }
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
+
+
+def _described(error: Exception) -> str:
+    """Return an error of ours as it says itself, any other with its type and the line it came from."""
+    from curate.errors import CurateError
+
+    if isinstance(error, CurateError):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (at {Path(frame.filename).name}:{frame.lineno})"
 
 
 def _die_with_parent() -> None:
