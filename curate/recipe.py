@@ -18,6 +18,7 @@ from curate.registry import Param, nearest, params, step_class
 
 MAX_RECIPE_BYTES = 1 << 20
 MAX_RECIPE_NODES = 20_000  # an alias bomb ends here
+MAX_RECIPE_DEPTH = 32  # and a value that holds itself here
 SHARD_BYTES = 256_000_000
 
 RECIPE_KEYS = ("name", "sources", "steps", "train", "shard_bytes", "format", "seed")
@@ -113,6 +114,8 @@ def parse_recipe(text: str, file: str = "recipe", folder: str = ".") -> Recipe:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file
         raise RecipeError(f"not valid YAML: {getattr(error, 'problem', None) or error}", where) from error
+    except RecursionError as error:
+        raise RecipeError("values nest too deep", file) from error
     find_own_steps(folder)
     reader = _Reader(file)
     top = reader.mapping(root, RECIPE_KEYS, "a recipe")
@@ -163,18 +166,24 @@ class _Reader:
             found[key] = value_node
         return found
 
-    def value(self, node: yaml.Node) -> Any:
+    def value(self, node: yaml.Node, depth: int = 0) -> Any:
         """Return plain Python for a node: str, int, float, bool, None, list, dict; nothing else."""
         self.n_nodes += 1
         if self.n_nodes > MAX_RECIPE_NODES:
             raise RecipeError(f"a recipe may have up to {MAX_RECIPE_NODES:,} values", self.file)
+        if depth > MAX_RECIPE_DEPTH:
+            raise RecipeError("values nest too deep", self.where(node))
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(child) for child in node.value]
+            return [self.value(child, depth + 1) for child in node.value]
         if isinstance(node, yaml.MappingNode):
-            return {key: self.value(child) for key, child in self.mapping(node, None, "this value").items()}
+            return {key: self.value(child, depth + 1) for key, child in self.mapping(node, None, "this value").items()}
         try:
             return yaml.SafeLoader("").construct_object(node)
-        except yaml.YAMLError as error:
+        except (
+            yaml.YAMLError,
+            ValueError,
+            AttributeError,
+        ) as error:  # PyYAML's own readers of dates raise the last two
             raise RecipeError(f"value not allowed: {node.value!r} with tag {node.tag}", self.where(node)) from error
 
     def coerced(self, value: Any, kind: Any, what: str, node: yaml.Node) -> Any:

@@ -135,7 +135,7 @@ def step_class(name: str) -> type[Any]:
         module, _, class_name = name.partition(":")
         try:
             found = getattr(importlib.import_module(module), class_name)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, ValueError) as error:
             raise InputError(f"step {name!r} cannot be imported: {error}") from error
         if getattr(found, "kind", None) not in ("stage", "fold"):
             raise InputError(f"step {name!r} is not decorated with @stage or @fold")
