@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.errors import InputError
+
+RECEIPT_FIELDS = {"docs": dict, "text_bytes": dict, "inputs": dict, "ledger_file": dict, "sketch_files": dict}
 
 
 @dataclass
@@ -78,7 +81,7 @@ class _Checker:
             if not file.is_file():
                 self.verdict.unfinished.append(f"{phase['folder']} shard {shard:05d}")
                 continue
-            receipt = self._json(file)
+            receipt = self._json(file, RECEIPT_FIELDS)
             if receipt is None:
                 continue
             found[f"{shard:05d}"] = receipt
@@ -97,12 +100,17 @@ class _Checker:
         for fold in phase["folds"]:
             self._fold(folder / "folds" / fold, phase, number)
 
-    def _json(self, file: Path) -> dict[str, Any] | None:
+    def _json(self, file: Path, fields: Mapping[str, type]) -> dict[str, Any] | None:
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
+            receipt = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             self.wrong(file, f"not a receipt: {error}")
             return None
+        lacking = [n for n, kind in fields.items() if not isinstance(receipt, dict) or type(receipt.get(n)) is not kind]
+        if lacking:
+            self.wrong(file, f"not a receipt: it lacks {lacking[0]}")
+            return None
+        return dict(receipt)
 
     def _sums(self, file: Path, receipt: dict[str, Any]) -> None:
         docs, text = receipt["docs"], receipt["text_bytes"]
@@ -140,13 +148,16 @@ class _Checker:
     def _rows(self, folder: Path, receipt: dict[str, Any]) -> None:
         left = sum(n for reasons in receipt["docs"]["dropped"].values() for n in reasons.values())
         left += sum(receipt["docs"]["quarantined"].values())
-        self._count(folder / receipt["ledger_file"]["path"], left, "docs left")
+        self._count(folder, receipt["ledger_file"], left, "docs left")
         if receipt["docs_file"] is not None:
-            self._count(folder / receipt["docs_file"]["path"], receipt["docs"]["kept"], "docs kept")
+            self._count(folder, receipt["docs_file"], receipt["docs"]["kept"], "docs kept")
         if self.verdict.deep and not self.verdict.problems:
             self._recount(folder, receipt)
 
-    def _count(self, path: Path, n_rows: int, what: str) -> None:
+    def _count(self, folder: Path, entry: dict[str, Any], n_rows: int, what: str) -> None:
+        path = folder / entry["path"]
+        if entry["rows"] != n_rows:
+            self.wrong(path, f"its receipt says {entry['rows']} rows and {n_rows} {what}")
         if not path.is_file():
             return  # already said
         try:
@@ -185,7 +196,7 @@ class _Checker:
         if not file.is_file():
             self.verdict.unfinished.append(f"{phase['folder']} fold {folder.name}")
             return
-        receipt = self._json(file)
+        receipt = self._json(file, {"out": str, "files": list, "bound_to": dict})
         if receipt is None:
             return
         for entry in receipt["files"]:
@@ -212,6 +223,15 @@ class _Checker:
             if not same and _sha256(shown) != _sha256(source):
                 self.wrong(shown, f"is not {target}")
 
+    def _doc_ids(self, path: Path) -> list[str]:
+        if not path.is_file():
+            return []  # already said
+        try:
+            return list(pq.read_table(path, columns=["doc_id"])["doc_id"].to_pylist())
+        except (OSError, ValueError) as error:
+            self.wrong(path, f"its doc_ids cannot be read: {error}")
+            return []
+
     def every_doc_once(self) -> None:
         """Follow every doc_id: what was read is, exactly once, a document or a row of the ledger."""
         seen: Counter[str] = Counter()
@@ -224,8 +244,7 @@ class _Checker:
                     entries.append(receipt["docs_file"])
                     self.verdict.n_docs_kept += receipt["docs"]["kept"]
                 for entry in entries:
-                    if (folder / entry["path"]).is_file():
-                        seen.update(pq.read_table(folder / entry["path"], columns=["doc_id"])["doc_id"].to_pylist())
+                    seen.update(self._doc_ids(folder / entry["path"]))
                 if phase["upstream"] is None:
                     self.verdict.n_docs_in += receipt["docs"]["in"]
                 self.verdict.n_docs_left += receipt["ledger_file"]["rows"]
