@@ -175,7 +175,9 @@ def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> No
             continue
         missing = [name for name in step.spec.reads if name not in columns]
         if missing:
-            writers = [s.name for s in recipe.steps if missing[0] in s.spec.writes]
+            writers = (
+                ["extract"] if missing[0] == "text" else [s.name for s in recipe.steps if missing[0] in s.spec.writes]
+            )
             hint = f"; put `{writers[0]}` above it" if writers else ""
             raise RecipeError(
                 f"step `{step.id}` reads the column `{missing[0]}`, which nothing above writes{hint}", step.where

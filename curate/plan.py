@@ -69,6 +69,8 @@ def make_plan(sources: Sequence[SourceSpec], shard_bytes: int, folder: str = "."
     for source, path in files:
         if path in seen:
             raise InputError(f"{path} is given twice (sources {seen[path]!r} and {source!r})")
+        if any("\udc80" <= c <= "\udcff" for c in path):  # bytes that are no UTF-8; a doc_id could not be made of them
+            raise InputError(f"{path!r}: the name is not UTF-8; rename the file")
         seen[path] = source
     root = os.path.commonpath([os.path.dirname(path) for _, path in files])
     shards: list[ShardRef] = []
