@@ -31,7 +31,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LANGUAGES = ("console", "bash", "python", "yaml", "json", "text")
 DEMO = "out/demo"  # blocks that name it look at the run of the demo, which takes minutes
-DEMO_COMMAND = f"curate run demo -o {DEMO}"
+DEMO_COMMAND = f"curate run pipelines/demo.yaml -o {DEMO}"
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 SHOWS_FILE = re.compile(r"# (examples/\S+|pipelines/\S+)\n")
 
