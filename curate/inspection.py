@@ -66,7 +66,7 @@ def gc(run: str | Path, *, dry_run: bool = False) -> Removed:
     removed = Removed(str(run))
     with lock(opened.path):
         wanted = _referenced(opened)
-        for path in sorted((opened.path / "phases").rglob("*"), reverse=True):
+        for path in [*sorted((opened.path / "phases").rglob("*"), reverse=True), *_half_shown(opened.path)]:
             if path.is_dir() and not path.is_symlink():
                 if not dry_run and not any(path.iterdir()):
                     path.rmdir()
@@ -78,6 +78,12 @@ def gc(run: str | Path, *, dry_run: bool = False) -> Removed:
                     discard(path)
     removed.paths.sort()
     return removed
+
+
+def _half_shown(root: Path) -> list[Path]:
+    """Return what a run that was killed while it showed its results left: hidden files beside them."""
+    folders = [root, *(p for p in root.iterdir() if p.is_dir() and not p.is_symlink() and p.name != "phases")]
+    return [p for folder in folders for p in sorted(folder.glob(".*")) if p.is_file() and p != root / ".lock"]
 
 
 def _referenced(run: Run) -> set[Path]:

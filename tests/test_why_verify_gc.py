@@ -203,13 +203,15 @@ def test_gc_takes_what_nothing_refers_to_and_nothing_else(run: Path) -> None:
         next(run.glob("phases/00-*")) / "docs" / "00000.lostattempt.parquet",
         next(run.glob("phases/00-*")) / "receipts" / ".00000.json.abc",
         next(run.glob("phases/*/folds/*/parts")) / "0000.lost" / "x",
+        run / "documents" / ".0123456789ab",
+        run / ".run.json.0123456789ab",
     ]
     for path in lost:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"12345")
     expected = sorted(str(path.relative_to(run)) for path in lost)
     would = api.gc(run, dry_run=True)
-    assert (sorted(would.paths), would.n_bytes) == (expected, 20)
+    assert (sorted(would.paths), would.n_bytes) == (expected, 30)
     assert all(path.exists() for path in lost)
     assert sorted(api.gc(run).paths) == expected
     assert not any(path.exists() for path in lost)
