@@ -23,7 +23,10 @@ class Verdict:
 
 
 class Stage(Protocol):
-    """A registered, frozen dataclass; its fields are the step's parameters."""
+    """A registered, frozen dataclass; its fields are the step's parameters.
+
+    A stage may also define `explain(reason, signals) -> str`: the numbers behind a reason, for `curate why`.
+    """
 
     reads: tuple[str, ...]
     writes: Mapping[str, pa.DataType]

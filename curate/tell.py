@@ -21,6 +21,8 @@ def life_lines(life: Life) -> Iterator[str]:
         yield f"  outcome   {life.outcome} at {life.step}: {life.reason}{came}"
     if life.detail:
         yield f"  detail    {life.detail}"
+    if life.because:
+        yield f"  because   {life.because}"
     if life.rule:
         yield f"  rule      {', '.join(f'{k}={v}' for k, v in life.rule.items())}"
     for name, value in life.signals.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from curate.errors import InputError
 from curate.ledger import BASE
 from curate.phases import Phase
 from curate.receipts import read_receipt
-from curate.recipe import RUNNER_KEYS
 from curate.rundir import Run, open_run
 
 MAX_MATES = 20
@@ -37,6 +37,7 @@ class Life:
     passed: list[str]  # ids of the steps it came through
     signals: dict[str, Any]
     rule: dict[str, Any] = field(default_factory=dict)  # parameters of the step that dropped it
+    because: str = ""  # the numbers behind the reason, where the step can tell them
     cluster: list[dict[str, Any]] = field(default_factory=list)  # other docs of its duplicate cluster
     text: str | None = None  # first characters, of kept docs
 
@@ -47,6 +48,7 @@ def why(run: str | Path, page: str) -> list[Life]:
     Raises InputError if the run has no such doc.
     """
     opened = open_run(Path(run))
+    page = page.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # as the source repaired the URL
     column = "doc_id" if DOC_ID.fullmatch(page) else "url"
     lives = [_life(opened, phase, row) for phase, row in _rows(opened, column, [page])]
     if not lives:
@@ -81,8 +83,11 @@ def _life(run: Run, phase: Phase | None, row: dict[str, Any]) -> Life:
     signals = {k: v for k, v in row.items() if k not in hidden and v is not None}
     if row.get("language") is not None:
         signals = {"language": row["language"], **signals}
-    given = {s.id: s.given for s in run.recipe.steps}.get(step or "", {})
-    rule = {k: v for k, v in given.items() if k not in RUNNER_KEYS}
+    rule, because = {}, ""
+    for spec in (s.spec for s in run.recipe.steps if s.id == step):
+        rule = {f.name: v for f in dataclasses.fields(spec) if (v := getattr(spec, f.name)) is not None}
+        if hasattr(spec, "explain") and row.get("outcome") == "dropped":
+            because = spec.explain(row["reason"], signals)
     text = row.get("text")
     return Life(
         doc_id=row["doc_id"],
@@ -95,6 +100,7 @@ def _life(run: Run, phase: Phase | None, row: dict[str, Any]) -> Life:
         passed=passed,
         signals=signals,
         rule=rule,
+        because=because,
         cluster=_mates(run, row),
         text=text[:280] if text else None,
     )

@@ -165,7 +165,7 @@ def test_every_doc_is_found_by_its_id_and_url_with_its_end(made: Path) -> None:
         else:
             assert (life.outcome, life.step, life.reason) == ("dropped", row["step"], row["reason"])
             assert life.passed == ["extract", "language"]
-            assert life.rule == {"method": "exact"}
+            assert life.rule["method"] == "exact"
         assert life.signals["language"] == "en"
         assert life.where["offset_bytes"] == row["offset_bytes"]
 

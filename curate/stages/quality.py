@@ -78,6 +78,18 @@ class Quality:
             columns["text"] = pc.if_else(pc.is_null(reason), rewritten, text.cast(pa.string()))
         return Verdict(columns, reason)
 
+    def explain(self, reason: str, signals: Mapping[str, int]) -> str:
+        """Return the numbers behind a reason: `n_ellipses / n_words__spacy_en = 0.2 > 0.1 (max_ellipses_per_word)`."""
+        for rule in RULE_SETS[self.rules].rules:
+            if rule.reason == reason and rule.signal in signals and (rule.per is None or signals.get(rule.per)):
+                value = signals[rule.signal] / signals[rule.per] if rule.per else signals[rule.signal]
+                name = f"{rule.signal} / {rule.per}" if rule.per else rule.signal
+                sign = "<" if rule.side == "below" else ">"
+                limit = self.limits[rule.limit]
+                if (value < limit) if rule.side == "below" else (value > limit):  # a reason may have two rules
+                    return f"{name} = {value:.4g} {sign} {limit:g} ({rule.limit})"
+        return ""
+
     def _measure(self, text: pa.Array) -> tuple[dict[str, pa.Array], pa.Array | None]:
         from curate.kernels.text import signals  # imports numba
 

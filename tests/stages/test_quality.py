@@ -167,3 +167,15 @@ def test_importing_the_stage_imports_no_compiler() -> None:
     code = "import sys, curate.stages.quality; print('numba' in sys.modules, 'datatrove' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_reason_is_explained_by_its_numbers() -> None:
+    spec = Quality("gopher", thresholds={"min_words": 60})
+    assert spec.explain("too_few_words", {"n_plain_words__spacy_en": 12}) == (
+        "n_plain_words__spacy_en = 12 < 60 (min_words)"
+    )
+    signals = {"n_alpha_words__spacy_en": 3, "n_words__spacy_en": 6}
+    assert spec.explain("too_few_alpha_words", signals) == (
+        "n_alpha_words__spacy_en / n_words__spacy_en = 0.5 < 0.8 (min_alpha_word_frac)"
+    )
+    assert spec.explain("empty", {"n_words__spacy_en": 0}) == ""
