@@ -39,6 +39,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("curate.api",),
     ("curate.why", "curate.verify", "curate.inspection"),
     ("curate.runner",),
+    ("curate.training",),
     ("curate.progress", "curate.publish"),
     ("curate.engines",),
     ("curate.accounting", "curate.tasks", "curate.fold_tasks", "curate.shard_pass", "curate.shard_files"),
@@ -119,7 +120,7 @@ def test_every_room_of_the_table_exists() -> None:
 def test_the_rooms_of_steps_and_trainer_are_kept_apart(path: Path) -> None:
     own = module_name(path)
     for name, line in imported(path):
-        assert not _within(name, "train") or own == "curate.runner", f"{own}:{line} imports the trainer"
+        assert not _within(name, "train") or own == "curate.training", f"{own}:{line} imports the trainer"
         assert not _within(name, "torch"), f"{own}:{line} imports torch"
         for kind in ("stages", "folds"):
             room = ".".join(own.split(".")[:3])
@@ -129,7 +130,7 @@ def test_the_rooms_of_steps_and_trainer_are_kept_apart(path: Path) -> None:
                 assert target == room or target not in steps, f"{own}:{line}: a step imports the step {name}"
         if own.startswith("curate.stages."):
             assert not name.startswith("curate.folds"), f"{own}:{line}: a stage imports a fold"
-    if own == "curate.runner":
+    if own == "curate.training":
         top = [name for name, _ in imported(path, top_only=True) if _within(name, "train")]
         assert not top
 

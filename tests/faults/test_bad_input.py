@@ -274,17 +274,17 @@ def test_a_full_disk_stops_in_order_and_the_run_goes_on_when_there_is_room(tmp_p
     api.run(recipe, [inputs], undisturbed)
     with _small_disk(tmp_path / "disk", "260k") as disk:
         out = disk / "out"
-        result = curate("run", recipe, inputs, "-o", out)
+        result = curate("run", recipe, inputs, "-o", out, "--workers", 1)
         assert result.returncode == 75, result.stderr
         line = said_in_one_line(result, begins="stopped: ")
         assert "disk full" in line or "No space left" in line
         assert not (out / "documents").exists()
         n_free = os.statvfs(disk).f_bavail
-        assert curate("run", recipe, inputs, "-o", out).returncode == 75
+        assert curate("run", recipe, inputs, "-o", out, "--workers", 1).returncode == 75
         # an attempt that failed leaves nothing behind
         assert abs(os.statvfs(disk).f_bavail - n_free) <= 2
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        assert curate("run", recipe, inputs, "-o", out).returncode == 0
+        assert curate("run", recipe, inputs, "-o", out, "--workers", 1).returncode == 0
         assert contents(out) == contents(undisturbed)
         assert api.verify(out, deep=True).ok
         assert api.gc(out).n_bytes == 0
