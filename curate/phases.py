@@ -15,7 +15,7 @@ from typing import Any
 from curate.errors import InputError, RecipeError
 from curate.receipts import sha256_of
 from curate.recipe import Recipe, Step
-from curate.schema import TRANSIENT
+from curate.schema import SPANS, TRANSIENT
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -56,6 +56,7 @@ def split_into_phases(recipe: Recipe, plan_key: str, keys: Sequence[str] | None 
     needs what another makes. Folds that drop docs and have nothing below get a closing phase.
     """
     drafts = _drafts(recipe.steps)
+    stored = iter(keys or ())
     pending_drops: list[str] = []
     pending_columns: list[str] = []
     phases: list[Phase] = []
@@ -64,20 +65,27 @@ def split_into_phases(recipe: Recipe, plan_key: str, keys: Sequence[str] | None 
     for number, (stages, folds) in enumerate(drafts):
         applies = (*pending_drops, *pending_columns)
         last = number == len(drafts) - 1
-        drops_below = any(step.spec.reasons for step in folds)
+        drops_below = any(changes_docs(step) for step in folds)
         writes = bool(stages or pending_drops) or (docs_of is None and (not last or drops_below))
-        key = keys[number] if keys else _key(plan_key, phases, docs_of, applies, (*stages, *folds))
+        key = next(stored, "") if keys else _key(plan_key, phases, docs_of, applies, (*stages, *folds))
         phases.append(Phase(number, stages, folds, docs_of, _in_order(recipe, applies), writes, key))
         if writes:
             docs_of, pending_drops, pending_columns = number, [], []
-        pending_drops += [step.id for step in folds if step.spec.reasons]
-        pending_columns += [step.id for step in folds if step.spec.writes and not step.spec.reasons]
+        pending_drops += [step.id for step in folds if changes_docs(step)]
+        pending_columns += [step.id for step in folds if step.spec.writes and not changes_docs(step)]
         last_drop = bool(pending_drops)
     if last_drop:
         applies = (*pending_drops, *pending_columns)
-        key = keys[-1] if keys else _key(plan_key, phases, docs_of, applies, ())
+        key = next(stored, "") if keys else _key(plan_key, phases, docs_of, applies, ())
         phases.append(Phase(len(phases), (), (), docs_of, _in_order(recipe, applies), True, key))
+    if keys and len(keys) != len(phases):
+        raise InputError(f"the run has {len(keys)} phases, this version cuts its recipe into {len(phases)}")
     return tuple(phases)
+
+
+def changes_docs(fold: Step) -> bool:
+    """Say whether a fold's verdicts drop docs or cut text, as opposed to only adding columns."""
+    return bool(fold.spec.reasons) or SPANS in fold.spec.writes
 
 
 def _in_order(recipe: Recipe, applies: Sequence[str]) -> tuple[str, ...]:
@@ -114,7 +122,7 @@ def _must_follow(fold: Step, above: Step) -> bool:
     """Say whether `fold` cannot share a pass with the fold `above` it."""
     spec, needs = above.spec, {need.partition("/")[0] for need in fold.spec.needs.values()}
     reads = {*fold.spec.reads, *fold.spec.may_read}
-    return bool(spec.reasons) or above.name in needs or bool(reads & set(spec.writes))
+    return changes_docs(above) or above.name in needs or bool(reads & set(spec.writes))
 
 
 def _key(

@@ -25,6 +25,10 @@ FOREIGN_ID = pa.field("id", pa.string())  # the input's own id, if it had one
 HTML_SCHEMA = pa.schema([*DOC_FIELDS, *HTML_FIELDS])
 TEXT_SCHEMA = pa.schema([*DOC_FIELDS, FOREIGN_ID, TEXT])
 
+# A verdict column of a fold: byte spans [start, end) that the runner cuts from the text.
+SPANS = "drop_spans"
+SPANS_TYPE = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
+
 # The runner drops these after their last reader; they never reach a file.
 TRANSIENT = frozenset(field.name for field in HTML_FIELDS)
 

@@ -12,10 +12,8 @@ import pyarrow.parquet as pq
 from curate.apply import Leaving, split, text_bytes, with_columns
 from curate.phases import Phase
 from curate.rundir import Run
+from curate.schema import SPANS
 from curate.source import ShardRef
-
-SPANS = "drop_spans"  # a verdict column of byte spans [start, end) to cut from the text
-SPANS_TYPE = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())]))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.fold import write_verdicts
-from curate.verdicts import SPANS_TYPE, Verdicts, cut_spans
+from curate.schema import SPANS_TYPE
+from curate.verdicts import Verdicts, cut_spans
 from tests.helpers import batch_of
 
 

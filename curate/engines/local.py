@@ -24,6 +24,7 @@ from curate.tasks import Task
 DEATHS_ON_A_DOC = 2  # while it was worked on alone; then it is quarantined unread
 MAX_DEATHS = 6  # of workers on one task that cannot be pinned to a doc
 STALL_S = 120.0  # a batch that takes longer is taken for a hang
+NO_DOC_PATIENCE = 10  # × stall_s while no doc is worked on: kernels are compiled, files are closed
 POLL_S = 0.2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -86,7 +87,7 @@ class LocalEngine:
             for worker in busy:
                 if worker.answers in ready:
                     self._take_answer(worker, waiting, failures, attempts, progress)
-                elif worker.stalled_s() > self.stall_s:
+                elif worker.stalled_s() > self.stall_s * (1 if worker.note()[0] >= 0 else NO_DOC_PATIENCE):
                     worker.process.kill()
             progress.docs_running = sum(w.note()[1] for w in self._workers if w.task)
             tell(progress)

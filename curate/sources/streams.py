@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import zlib
 from typing import BinaryIO, Protocol
+
+from isal import isal_zlib as zlib  # inflates about twice as fast as zlib, to the same bytes
 
 from curate.source import BadSpan, Tally
 
@@ -105,7 +106,7 @@ class GzipStream:
             fed = len(self._ahead)
             try:
                 data = self._inflater.decompress(self._ahead)
-            except zlib.error as error:
+            except zlib.error as error:  # type: ignore[misc]
                 raise BrokenStreamError(f"gzip member cannot be inflated: {error}") from error
             self._ahead = self._inflater.unused_data
             self.position += fed - len(self._ahead)
@@ -152,7 +153,7 @@ class GzipStream:
         inflater = zlib.decompressobj(wbits=31)
         try:
             head = inflater.decompress(self._file.read(1024), 64)
-        except zlib.error:
+        except zlib.error:  # type: ignore[misc]  # its stub calls the class an instance
             return False
         return RECORD_START.match(head) is not None
 
