@@ -126,9 +126,8 @@ def open_run(path: Path) -> Run:
             taken = {step.id for step in steps}
             steps.append(make_step(row["name"], {**row["given"], "id": row["id"]}, taken=taken, where=str(file)))
         sources = tuple(SourceSpec(r["name"], tuple(r["paths"]), r["weight"]) for r in recipe.pop("sources"))
-        return Run(
-            path, Recipe(steps=tuple(steps), sources=sources, **recipe).seeded(), Plan.from_json(stored["shards"])
-        )
+        plan, keys = Plan.from_json(stored["shards"]), tuple(str(phase["key"]) for phase in stored["phases"])
+        return Run(path, Recipe(steps=tuple(steps), sources=sources, **recipe).seeded(), plan, keys)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} cannot be read ({error}); it was changed or cut") from error
 

@@ -220,6 +220,23 @@ def test_gc_takes_what_nothing_refers_to_and_nothing_else(run: Path) -> None:
     assert api.verify(run, deep=True).ok
 
 
+def test_a_run_made_by_an_older_version_is_read_by_its_own_keys(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.stages.language import Language
+
+    monkeypatch.setattr(Language, "version", 99)
+    assert api.gc(run, dry_run=True).paths == []
+    assert api.status(run).finished
+    assert api.why(run, documents(run)["doc_id"][0].as_py())[0].outcome == "kept"
+
+
+def test_a_run_that_this_version_would_cut_otherwise_is_refused(run: Path) -> None:
+    about = json.loads((run / "run.json").read_text())
+    del about["phases"][-1]
+    (run / "run.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="phases"):
+        api.gc(run)
+
+
 def test_status_adds_up_what_the_receipts_say(made: Path) -> None:
     found = api.status(made)
     assert found.finished
