@@ -54,11 +54,11 @@ def run(
 
 def plan(recipe: Recipe | PathLike, inputs: Sequence[PathLike] = ()) -> Any:
     """Check a recipe against its inputs and return (recipe, plan, phases); nothing is written."""
-    from curate.phases import split_into_phases
+    from curate.phases import reading_key, split_into_phases
 
     made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
     made, planned = plan_for(made, [os.fspath(i) for i in inputs])
-    return made, planned, split_into_phases(made, planned.key)
+    return made, planned, split_into_phases(made, reading_key(planned))
 
 
 def ingest(inputs: Sequence[PathLike], out: PathLike, **options: Any) -> Summary:

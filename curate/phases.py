@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InputError, RecipeError
+from curate.plan import Plan
 from curate.receipts import sha256_of
 from curate.recipe import Recipe, Step
 from curate.schema import SPANS, TRANSIENT
@@ -48,7 +49,7 @@ class Phase:
 
 
 def split_into_phases(recipe: Recipe, plan_key: str, keys: Sequence[str] | None = None) -> tuple[Phase, ...]:
-    """Return the phases of a recipe. `plan_key` stands for the frozen list of shards.
+    """Return the phases of a recipe. `plan_key` stands for what is read, see `reading_key`.
 
     `keys` are those of a run that was made before; without them they are computed from the code as it is now.
 
@@ -131,6 +132,15 @@ def _key(
     """Return a digest of everything that decides what a phase writes: all phases above it, and its own steps."""
     upstream = [plan_key, [phase.key for phase in above], list(applies), docs_of]
     return _digest([upstream, [step_identity(step) for step in steps]])
+
+
+def reading_key(plan: Plan) -> str:
+    """Return a digest of everything that decides which docs come in: the plan, its sources, their decoders."""
+    from curate.sources import source_of
+
+    sources = [source_of(kind) for kind in sorted({piece.kind for shard in plan.shards for piece in shard.slices})]
+    read_by = [[s.kind, s.version, {name: _version_of(name) for name in s.uses}] for s in sources]
+    return _digest([plan.key, plan.n_parts, read_by])
 
 
 def step_identity(step: Step) -> dict[str, Any]:

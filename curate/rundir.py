@@ -11,7 +11,7 @@ from typing import Any
 
 from curate import __version__
 from curate.errors import InputError
-from curate.phases import Phase, split_into_phases, step_identity
+from curate.phases import Phase, reading_key, split_into_phases, step_identity
 from curate.plan import Plan
 from curate.receipts import Receipt, read_receipt, write_atomically
 from curate.recipe import Recipe, SourceSpec, Step, find_own_steps, make_step
@@ -31,7 +31,7 @@ class Run:
 
     @cached_property
     def phases(self) -> tuple[Phase, ...]:
-        return split_into_phases(self.recipe, self.plan.key, self.keys)
+        return split_into_phases(self.recipe, reading_key(self.plan), self.keys)
 
     @property
     def n_parts(self) -> int:

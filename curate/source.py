@@ -65,6 +65,7 @@ class Source(Protocol):
     """Reads one kind of file. `schema` has the columns every file of the kind gives, `schema_of` all of a slice."""
 
     kind: str
+    version: int  # one more whenever the docs it makes of a file change; enters the keys of runs, as `uses` does
     schema: pa.Schema
     uses: tuple[str, ...]  # distributions whose version can change the output
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from curate.errors import RecipeError
-from curate.phases import Phase, check_columns, split_into_phases
+from curate.phases import Phase, check_columns, reading_key, split_into_phases
+from curate.plan import Plan
 from curate.recipe import Recipe, parse_recipe
 from curate.schema import HTML_SCHEMA, TEXT_SCHEMA
+from curate.source import ShardRef, Slice
 
 
 def _recipe(*steps: str, seed: int | None = None) -> Recipe:
@@ -138,3 +142,24 @@ def test_text_that_is_text_already_needs_no_extraction() -> None:
     check_columns(_recipe("extract", "normalize"), set(TEXT_SCHEMA.names))
     check_columns(_recipe("normalize"), set(TEXT_SCHEMA.names))
     check_columns(_recipe("extract", "normalize", "dedup", "train_tokenizer", "tokenize"), set(HTML_SCHEMA.names))
+
+
+def test_a_key_changes_with_what_reads_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata
+
+    from curate.sources.warc import Warc
+
+    piece = Slice("/data/a.warc", "a.warc", "warc", "web", 0, 9, 9)
+    plan = Plan((ShardRef(0, (piece,)),))
+    keys = {reading_key(plan)}
+    with monkeypatch.context() as patched:
+        patched.setattr(Warc, "version", 99)
+        keys.add(reading_key(plan))
+    with monkeypatch.context() as patched:
+        patched.setattr(importlib.metadata, "version", lambda name: "0.0.1")
+        keys.add(reading_key(plan))
+    with monkeypatch.context() as patched:  # sketches are cut into this many parts
+        patched.setattr(Plan, "n_parts", 7)
+        keys.add(reading_key(plan))
+    assert len(keys) == 4
+    assert reading_key(Plan((ShardRef(0, (replace(piece, path="/elsewhere/a.warc"),)),))) in keys

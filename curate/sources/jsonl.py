@@ -37,6 +37,7 @@ class Jsonl:
     """
 
     kind = "jsonl"
+    version = 1
     schema = TEXT_SCHEMA
     uses: tuple[str, ...] = ("zstandard",)
 

@@ -30,6 +30,7 @@ class Parquet:
     """
 
     kind = "parquet"
+    version = 1
     schema = TEXT_SCHEMA
     uses: tuple[str, ...] = ()
 

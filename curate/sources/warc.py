@@ -30,8 +30,9 @@ class Warc:
     """
 
     kind = "warc"
+    version = 1
     schema = HTML_SCHEMA
-    uses: tuple[str, ...] = ("brotli", "zstandard")
+    uses: tuple[str, ...] = ("brotli", "isal", "zstandard")
 
     def sniff(self, name: str, head: bytes) -> bool:
         """See `Source.sniff`."""
