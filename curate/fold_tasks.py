@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from curate.errors import CurateError
 from curate.phases import Phase
 from curate.receipts import Receipt, attempt_name, describe, discard, publish, read_receipt
 from curate.recipe import Step
@@ -43,6 +44,7 @@ def run_finish(run: Run, phase: Phase, step: Step) -> Receipt:
     with ExitStack() as undo:
         undo.callback(discard, out)
         run.with_needs(step).spec.finish(parts, out)
+        _check_names(run, step, out)
         about = {"fold": step.id, "n_shards": len(phase_receipts(run, phase)), "bound_to": _docs_sha256(run, phase)}
         receipt = _folder_receipt(folder, out, about)
         undo.pop_all()
@@ -61,6 +63,14 @@ def forget_partial(run: Run, phase: Phase) -> None:
             for below in reversed(run.phases[phase.number + 1 :]):
                 discard(run.phase_folder(below))
             discard(run.fold_folder(phase, step))
+
+
+def _check_names(run: Run, step: Step, out: Path) -> None:
+    """Raise CurateError for verdicts of a shard that there is not: nobody would read them."""
+    shards = {f"{shard.name}.parquet" for shard in run.plan.shards}
+    strange = sorted({file.name for file in (out / "verdicts").glob("*")} - shards)
+    if strange:
+        raise CurateError(f"fold `{step.name}` wrote verdicts/{strange[0]}; the run has {len(shards)} shards")
 
 
 def _docs_sha256(run: Run, phase: Phase) -> dict[str, str]:

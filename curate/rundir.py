@@ -52,10 +52,13 @@ class Run:
     def finish_receipt(self, phase: Phase, step: Step) -> Path:
         return self.fold_folder(phase, step) / "receipts" / "finish.json"
 
+    def docs_entry(self, phase: Phase, shard: ShardRef) -> dict[str, Any]:
+        """Return what the receipt says of the docs a phase wrote for a shard: path, rows, bytes, sha256."""
+        return dict(read_receipt(self.shard_receipt(phase, shard))["docs_file"])
+
     def docs_file(self, phase: Phase, shard: ShardRef) -> Path:
         """Return the docs a phase wrote for a shard, by its receipt."""
-        receipt = read_receipt(self.shard_receipt(phase, shard))
-        return self.phase_folder(phase) / str(receipt["docs_file"]["path"])
+        return self.phase_folder(phase) / str(self.docs_entry(phase, shard)["path"])
 
     def fold_out(self, step_id: str) -> tuple[Path, Receipt]:
         """Return the folder that a fold's `finish` wrote, and its receipt."""

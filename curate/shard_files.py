@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curate.apply import Leaving, with_columns
 from curate.dataset import DocsWriter, read_docs
+from curate.errors import CurateError
 from curate.fold import Position
 from curate.ledger import LedgerWriter, ledger_rows
 from curate.phases import Phase
@@ -81,7 +82,9 @@ class ShardFiles:
 
     def _sketch(self, step: Step, batch: pa.RecordBatch, row: int) -> None:
         at = Position(self.shard.number, row, self.run.n_parts)
-        self.sketches[step.id].add(step.spec.sketch(batch, at))
+        sketch = step.spec.sketch(batch, at)
+        _check_parts(step, sketch, at.n_parts)
+        self.sketches[step.id].add(sketch)
 
     def _sketch_upstream_ledgers(self) -> None:
         seers = [step for step in self.folds if step.spec.sees == "all"]
@@ -131,3 +134,15 @@ class ShardFiles:
             self.docs.abort()
         for path in self.paths:
             discard(path)
+
+
+def _check_parts(step: Step, sketch: pa.Table, n_parts: int) -> None:
+    """Raise CurateError unless every row of a sketch goes to a part: rows of another would be read by nobody."""
+    part = sketch["part"] if "part" in sketch.column_names else None
+    if part is None or part.type != pa.int32() or part.null_count:
+        raise CurateError(f"fold `{step.name}`: a sketch needs an int32 column `part` without nulls")
+    bounds = pc.min_max(part).as_py()
+    if sketch.num_rows and not 0 <= bounds["min"] <= bounds["max"] < n_parts:
+        raise CurateError(
+            f"fold `{step.name}`: `part` is {bounds['min']} to {bounds['max']}; there are {n_parts} parts"
+        )

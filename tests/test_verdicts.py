@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.errors import AccountingError, CurateError
 from curate.fold import write_verdicts
 from curate.schema import SPANS_TYPE
 from curate.verdicts import Verdicts, cut_spans
@@ -48,7 +49,7 @@ class _Spec:
     """A fold, as far as verdicts are concerned."""
 
     def __init__(self, writes: dict[str, pa.DataType], absent: dict[str, Any]) -> None:
-        self.writes, self.absent = writes, absent
+        self.writes, self.absent, self.reasons = writes, absent, ("dup", "bad")
 
 
 class _Named:
@@ -56,10 +57,15 @@ class _Named:
         self.__dict__.update(values)
 
 
-def _joiner(out: Path, *specs: tuple[str, _Spec]) -> Verdicts:
-    steps = [_Named(id=name, spec=spec) for name, spec in specs]
-    run = _Named(recipe=_Named(steps=steps), fold_out=lambda name: (out / name, {}))
-    phase = _Named(applies=tuple(name for name, _ in specs))
+def _joiner(out: Path, *specs: tuple[str, _Spec], sha256: str = "one") -> Verdicts:
+    steps = [_Named(id=name, name=name, spec=spec) for name, spec in specs]
+    run = _Named(
+        recipe=_Named(steps=steps),
+        phases=[_Named()],
+        fold_out=lambda name: (out / name, {"bound_to": {"00000": "one"}}),
+        docs_entry=lambda phase, shard: {"rows": 6, "sha256": sha256},
+    )
+    phase = _Named(applies=tuple(name for name, _ in specs), upstream=0)
     return Verdicts(run, phase, _Named(name="00000"))  # type: ignore[arg-type]
 
 
@@ -119,3 +125,38 @@ def test_verdicts_are_written_per_shard_in_row_order(tmp_path: Path) -> None:
 def test_a_span_inside_a_character_is_never_cut_into_broken_text() -> None:
     with pytest.raises(UnicodeDecodeError):
         cut_spans(pa.array(["é"], pa.string()), pa.array([[{"start": 0, "end": 1}]], SPANS_TYPE))
+
+
+def test_verdicts_for_other_docs_are_never_applied(tmp_path: Path) -> None:
+    _write(tmp_path, "a", [{"row": 1, "drop_reason": "dup"}])
+    with pytest.raises(AccountingError, match="another version of shard 00000"):
+        _joiner(tmp_path, ("a", _Spec({}, {})), sha256="two")
+
+
+@pytest.mark.parametrize(
+    ("rows", "kinds", "said"),
+    [
+        ([{"row": 1, "drop_reason": "because"}], {}, "because"),
+        ([{"row": 6}], {}, "none of the 6 docs"),
+        ([{"row": -1}], {}, "none of the 6 docs"),
+        ([{"row": None}], {}, "none of the 6 docs"),
+        ([{"row": 2}, {"row": 2}], {}, "a row twice"),
+        ([{"row": 2, "size": 1}], {"size": pa.int64()}, "size: int64; it declares int32"),
+        ([{"row": 2, "size": 1, "more": 1}], {"size": pa.int32(), "more": pa.int32()}, "declares no such column"),
+        ([{"row": 2}], {}, "size: nothing; it declares int32"),
+    ],
+)
+def test_verdicts_that_break_the_contract_of_a_fold_are_an_error(
+    tmp_path: Path, rows: list[dict[str, Any]], kinds: dict[str, pa.DataType], said: str
+) -> None:
+    _write(tmp_path, "a", rows, **kinds)
+    spec = _Spec({"size": pa.int32()} if "size" in said or kinds else {}, {})
+    with pytest.raises(CurateError, match=said):
+        _joiner(tmp_path, ("a", spec))
+
+
+@pytest.mark.parametrize("spans", [[(2, 3), (0, 1)], [(0, 2), (1, 3)], [(2, 1)], [(-1, 2)], [(2, 9)]])
+def test_spans_out_of_order_or_beyond_the_text_are_an_error(spans: list[tuple[int, int]]) -> None:
+    column = pa.array([[{"start": a, "end": b} for a, b in spans]], SPANS_TYPE)
+    with pytest.raises(CurateError, match="drop_spans"):
+        cut_spans(pa.array(["abcd"], pa.string()), column)
