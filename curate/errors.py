@@ -50,5 +50,5 @@ class Stopped(CurateError):
 
 
 def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: control and direction characters are shown escaped."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    """Return one line that cannot steer a terminal: line breaks, control and direction characters are shown escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -48,7 +48,7 @@ def why(run: str | Path, page: str) -> list[Life]:
     Raises InputError if the run has no such doc.
     """
     opened = open_run(Path(run))
-    page = page.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # as the source repaired the URL
+    page = page.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # as sources read a URL's bytes
     column = "doc_id" if DOC_ID.fullmatch(page) else "url"
     lives = [_life(opened, phase, row) for phase, row in _rows(opened, column, [page])]
     if not lives:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from curate import api
 from curate.errors import InputError
 from tests.runs import contents, crawl, documents, ledger, receipts, recipe_file
+from tests.sources.build import page
 
 STEPS = (
     {"extract": {"save": True}},
@@ -190,6 +193,18 @@ def test_a_page_that_is_not_there_is_an_error_with_a_hint(made: Path) -> None:
         api.why(made, "https://nowhere.example/")
     with pytest.raises(InputError, match="no doc with the doc_id"):
         api.why(made, "0" * 32)
+
+
+def test_a_url_that_is_not_utf8_is_found_by_its_bytes(tmp_path: Path) -> None:
+    inputs, recipe = crawl(tmp_path / "in", n_files=1), recipe_file(tmp_path / "recipe", *STEPS)
+    bytes_of_url = b"https://example.org/caf\xe9"
+    with (inputs / "crawl-0.warc.gz").open("ab") as file:
+        file.write(gzip.compress(page(1).replace(b"https://example.org/1", bytes_of_url)))
+    api.run(recipe, [inputs], tmp_path / "out")
+    (life,) = api.why(tmp_path / "out", os.fsdecode(bytes_of_url))
+    assert life.url == "https://example.org/caf\ufffd"
+    with pytest.raises(InputError, match="no doc with the url"):
+        api.why(tmp_path / "out", os.fsdecode(bytes_of_url + b"\xff"))
 
 
 # --- gc and status ------------------------------------------------------------------------------------

@@ -234,6 +234,17 @@ def test_many_runs_started_at_once_one_wins_and_the_result_is_whole(tmp_path: Pa
     assert api.verify(out, deep=True).ok
 
 
+def test_a_file_name_of_several_lines_is_told_in_one(tmp_path: Path, recipe: Path, inputs: Path) -> None:
+    """Names come from the crawl's side; one must not be able to write lines of its own into a log."""
+    cut = (inputs / "crawl-0.warc.gz").read_bytes()[:-20]
+    (inputs / "a\nerror: all is lost.warc.gz").write_bytes(cut)
+    result = curate("run", recipe, inputs, "-o", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "a\\nerror: all is lost" in said_in_one_line(result, begins="warning: ")
+    shown = curate("status", tmp_path / "out").stdout
+    assert not [line for line in shown.splitlines() if line.startswith("error")]
+
+
 def test_an_input_that_vanishes_while_the_run_goes_on_is_an_error_not_a_crash(tmp_path: Path) -> None:
     inputs = crawl(tmp_path / "in", n_files=12)
     recipe, out = recipe_file(tmp_path / "recipe", "extract", shard_bytes=1), tmp_path / "out"
