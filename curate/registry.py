@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, dataclass_transform
 
-import pyarrow as pa
-
 from curate.errors import InputError
+
+if typing.TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 
