@@ -11,6 +11,7 @@ from curate.accounting import totals
 from curate.receipts import discard, read_receipt
 from curate.rundir import Run, open_run, phase_receipts
 from curate.runner import lock
+from curate.training import training_folder
 
 
 @dataclass
@@ -62,9 +63,10 @@ def gc(run: str | Path, *, dry_run: bool = False) -> Removed:
 
     Raises InputError if the folder holds no run or a run is working in it.
     """
-    opened = open_run(Path(run))
+    open_run(Path(run))
     removed = Removed(str(run))
-    with lock(opened.path):
+    with lock(Path(run)):
+        opened = open_run(Path(run))  # as it is now that no run can change it
         wanted = _referenced(opened)
         for path in [*sorted((opened.path / "phases").rglob("*"), reverse=True), *_half_shown(opened.path)]:
             if path.is_dir() and not path.is_symlink():
@@ -103,4 +105,6 @@ def _referenced(run: Run) -> set[Path]:
     train = run.path / "train"
     if train.is_symlink():
         wanted.add(run.path / "phases" / train.readlink().name)
+    if (going_on := training_folder(run)) is not None:  # interrupted, it has checkpoints and no link yet
+        wanted.add(going_on)
     return wanted

@@ -10,7 +10,7 @@ from pathlib import Path
 from curate.dataset import write_jsonl
 from curate.fold import adopt
 from curate.phases import Phase
-from curate.receipts import attempt_name, discard, read_receipt, write_atomically
+from curate.receipts import attempt_name, discard, fsync_path, read_receipt, write_atomically
 from curate.rundir import Run
 
 JSONL_SUFFIX = ".jsonl.zst"
@@ -53,7 +53,7 @@ def last_docs_phase(run: Run) -> Phase | None:
 
 def _show(root: Path, wanted: Mapping[str, Path]) -> bool:
     listing = root / "published.json"
-    shown: dict[str, str] = json.loads(listing.read_text()) if listing.exists() else {}
+    shown: dict[str, str] = read_receipt(listing) if listing.exists() else {}
     target = {name: str(path.relative_to(root)) for name, path in wanted.items()}
     stale = [name for name in shown if name not in target]
     fresh = [name for name, path in target.items() if shown.get(name) != path or not (root / name).exists()]
@@ -71,6 +71,9 @@ def _show(root: Path, wanted: Mapping[str, Path]) -> bool:
             write_jsonl(wanted[name], temporary)
         else:
             adopt(wanted[name], temporary)
+        fsync_path(temporary)  # the listing says it is there: it must be whole after a power cut too
         os.replace(temporary, place)
+    for folder in {(root / name).parent for name in fresh}:
+        fsync_path(folder)
     write_atomically(listing, json.dumps(target, indent=1, sort_keys=True))
     return True

@@ -16,6 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from curate.errors import CurateError
+
 Receipt = dict[str, Any]
 
 
@@ -54,7 +56,9 @@ def sha256_of(path: Path) -> str:
 def publish(receipt: Mapping[str, Any], target: Path, own: Iterable[Path]) -> Receipt:
     """Publish a receipt; return the one that stands. `own` are this attempt's files and folders."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    for folder in {path.parent for path in own}:
+    own = list(own)
+    inside = {folder for path in own if path.is_dir() for folder in (path, *path.rglob("*")) if folder.is_dir()}
+    for folder in {path.parent for path in own} | inside:
         fsync_path(folder)
     temporary = target.parent / f".{target.name}.{attempt_name()}"
     try:
@@ -74,8 +78,14 @@ def publish(receipt: Mapping[str, Any], target: Path, own: Iterable[Path]) -> Re
 
 
 def read_receipt(path: Path) -> Receipt:
-    with path.open(encoding="utf-8") as opened:
-        return dict(json.load(opened))
+    """Return a receipt. Raises CurateError if it was damaged after it was published."""
+    try:
+        receipt = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CurateError(f"{path} is damaged ({error}); remove it and run the same command again") from None
+    if not isinstance(receipt, dict):
+        raise CurateError(f"{path} is damaged (it holds no fields); remove it and run the same command again")
+    return receipt
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -118,10 +117,12 @@ def _run_phase(
     run: Run, phase: Phase, engine: LocalEngine, options: RunOptions, reporter: Reporter, summary: Summary
 ) -> None:
     base = PassOptions(batch_docs=options.batch_docs, ledger=options.ledger)
+    above = None if phase.upstream is None else run.phases[phase.upstream]
     shards = [
         Task("shard", phase.number, shard=shard.number, options=base)
         for shard in run.plan.shards
         if not run.shard_receipt(phase, shard).exists()
+        and (above is None or run.shard_receipt(above, shard).exists())  # one that failed above has failed once
     ]
     _do(shards, phase, engine, reporter, summary, options)
     failed = {f["task"] for f in summary.failed}
@@ -216,8 +217,9 @@ def lock(out: Path) -> Iterator[None]:
         except InputError:
             if not (out / "run.json").exists():  # nothing was begun: leave no trace
                 (out / ".lock").unlink(missing_ok=True)
-                if not existed and not any(out.iterdir()):
-                    shutil.rmtree(out)
+                if not existed:
+                    with suppress(OSError):  # another run may have begun there
+                        out.rmdir()
             raise
 
 

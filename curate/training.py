@@ -38,10 +38,9 @@ def train_on(run: Run, reporter: Reporter) -> dict[str, Any]:
 
     A changed corpus or option trains anew beside the old one; the same one is not trained twice.
     """
-    manifest = run.path / "tokens" / "manifest.json"
-    options = _options(run.recipe)
-    key = blake2b(json.dumps([sha256_of(manifest), options], sort_keys=True).encode(), digest_size=6).hexdigest()
-    folder = run.path / "phases" / f"train-{key}"
+    options, folder = _options(run.recipe), training_folder(run)
+    if folder is None:
+        raise InputError(f"{run.path} has no tokens to train on")
     done = folder / "summary.json"
     if not done.exists():
         with reporter.training(options):
@@ -53,6 +52,23 @@ def train_on(run: Run, reporter: Reporter) -> dict[str, Any]:
         temporary.symlink_to(target)
         os.replace(temporary, link)
     return read_receipt(done)
+
+
+def training_folder(run: Run) -> Path | None:
+    """Return where the training of this recipe on the tokens there are belongs; None where there is nothing to train.
+
+    Its key is the tokens' manifest and the options, with the content of the configuration file they name.
+    """
+    manifest = run.path / "tokens" / "manifest.json"
+    if run.recipe.train is None or not manifest.is_file():
+        return None
+    options = _options(run.recipe)
+    if options.get("config") is not None:
+        if not Path(options["config"]).is_file():
+            raise InputError(f"`train` in the recipe: no file {str(options['config'])!r}")
+        options["config"] = sha256_of(Path(options["config"]))
+    key = blake2b(json.dumps([sha256_of(manifest), options], sort_keys=True).encode(), digest_size=6).hexdigest()
+    return run.path / "phases" / f"train-{key}"
 
 
 def _options(recipe: Recipe) -> dict[str, Any]:
