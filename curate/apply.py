@@ -46,7 +46,7 @@ def apply_stage(step: Step, batch: pa.RecordBatch) -> Applied:
         raise  # the stage cannot run: a missing extra, a broken model file
     except Exception as error:
         if batch.num_rows == 1:
-            detail = f"{type(error).__name__}: {error}"[:500]
+            detail = f"{type(error).__name__}: {error}"[:500].encode("utf-8", "backslashreplace").decode()
             reasons = pa.array(["error"], pa.string())
             gone = Leaving(batch, step.id, "quarantined", reasons, detail)
             return Applied(with_columns(batch.slice(0, 0), empty_columns(step)), (gone,), 0)
@@ -108,6 +108,8 @@ def empty_columns(step: Step) -> dict[str, pa.Array]:
 
 def with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
     """Return the batch with columns replaced in place or added at the end, in the order given."""
+    if not columns:
+        return batch  # built anew, a batch without any column would lose its rows
     names, arrays = list(batch.schema.names), list(batch.columns)
     for name, array in columns.items():
         if name in names:

@@ -7,6 +7,7 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -330,11 +331,12 @@ def coerce(value: Any, kind: Any, what: str) -> Any:
             return Path(value)
     elif kind is float:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
+            with suppress(OverflowError):  # a whole number of more than 308 digits is none
+                return float(value)
     elif kind is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-    elif isinstance(value, kind):
+    elif isinstance(kind, type) and kind is not Any and isinstance(value, kind):  # a set[str] is none that is allowed
         return value
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
     hint = " (quote it)" if kind is str and value is not None and not isinstance(value, (list, dict)) else ""

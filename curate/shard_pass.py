@@ -26,6 +26,7 @@ from curate.verdicts import Joined, Verdicts
 
 MAX_QUARANTINED_FRAC = 0.01  # of a shard's docs, once there are more than MIN_QUARANTINED of them
 MIN_QUARANTINED = 100
+MIN_ALL_QUARANTINED = 5  # of the docs that came to a step, when it let none through
 CAREFUL_DOCS = 2048  # more than any batch has
 
 
@@ -119,11 +120,11 @@ def run_shard(
             for gone in (*joined.leaving, *leaving):
                 counts.leave(gone)
                 files.add_leaving(gone)
-            _check_quarantine(counts)
             counts.docs_kept += kept.num_rows
             counts.text_kept += text_bytes(kept)
             files.add_docs(kept)
         note(-1, counts.docs_in)  # from here on no doc is to blame
+        _check_quarantine(counts, phase)
         written = files.close(_schema_without_docs(run, phase, shard, verdicts))
         receipt = {
             "phase": phase.folder,
@@ -162,10 +163,17 @@ def _work(phase: Phase, joined: Joined, options: PassOptions, counts: Counts) ->
     return batch.drop_columns(left_over) if left_over else batch, leaving
 
 
-def _check_quarantine(counts: Counts) -> None:
+def _check_quarantine(counts: Counts, phase: Phase) -> None:
+    """Raise CurateError if it is the step or the machine that is broken, not the docs."""
     n_quarantined = sum(counts.quarantined.values())
     if n_quarantined > max(MIN_QUARANTINED, MAX_QUARANTINED_FRAC * counts.docs_in):
         raise CurateError(f"{n_quarantined} of {counts.docs_in} docs raised; the last: {counts.last_detail}")
+    order = [step.id for step in phase.stages]
+    for step, n in counts.quarantined.items():
+        later = order[order.index(step) :] if step in order else []
+        n_through = counts.docs_kept + sum(sum(counts.dropped.get(name, {}).values()) for name in later)
+        if n >= MIN_ALL_QUARANTINED and n_through == 0:
+            raise CurateError(f"none of {n} docs came through {step}; the last: {counts.last_detail}")
 
 
 def _quarantine_rows(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from curate.apply import apply_stage, concat, text_bytes, with_columns
 from curate.errors import CurateError, InputError
+from curate.ledger import ledger_rows
 from curate.recipe import Step
 from curate.registry import stage
 from curate.stage import Verdict, first_reason, flag
@@ -84,6 +85,15 @@ def test_quarantine_names_the_exception_and_cuts_long_ones() -> None:
     assert gone.detail is not None
     assert gone.detail.startswith("KeyError: 'xxx")
     assert len(gone.detail) == 500
+
+
+def test_an_exception_that_quotes_broken_text_can_be_written_down() -> None:
+    def say(batch: pa.RecordBatch) -> Verdict:
+        raise ValueError("half a pair: \ud83d")
+
+    (gone,) = apply_stage(Step("s", "s", _Says(say)), _batch(["a"])).leaving
+    assert gone.detail == "ValueError: half a pair: \\ud83d"
+    assert ledger_rows(gone)["detail"].to_pylist() == [gone.detail]
 
 
 def test_an_error_of_the_configuration_is_not_laid_on_a_doc() -> None:

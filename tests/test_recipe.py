@@ -165,6 +165,7 @@ def test_values_are_taken_as_they_are_meant(value: Any, kind: Any, expected: Any
         ("3", int), (True, int), (3.0, int), (True, float), ("0.5", float), (3, str), (None, str), ("true", bool),
         (1, bool), ("c", Literal["a", "b"]), (True, Literal[1, 2]), ("a", tuple[str, ...]), ([1], tuple[str, ...]),
         ([], dict[str, float]), ({"a": "x"}, dict[str, float]), (3, Path), ([], Literal["a"]),
+        (10**400, float), ("a", set[str]), ("a", Any),
     ],
 )  # fmt: skip
 def test_values_are_never_bent(value: Any, kind: Any) -> None:

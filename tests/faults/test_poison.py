@@ -138,7 +138,8 @@ def test_a_stage_that_breaks_its_contract_is_an_error_that_says_how(
 
 
 def test_failed_shards_end_in_exit_code_3_and_the_others_are_kept_when_allowed(tmp_path: Path, poison: str) -> None:
-    recipe = recipe_file(tmp_path / "recipes", "extract", {poison: {"how": "undeclared column"}}, shard_bytes=1)
+    steps = ("extract", {poison: {"how": "undeclared column", "save": True}}, "normalize")
+    recipe = recipe_file(tmp_path / "recipes", *steps, shard_bytes=1)
     inputs, out = crawl(tmp_path / "in", n_files=3), tmp_path / "out"
     result = curate("run", recipe, inputs, "-o", out)
     assert result.returncode == 3
@@ -146,6 +147,7 @@ def test_failed_shards_end_in_exit_code_3_and_the_others_are_kept_when_allowed(t
     assert not (out / "documents").exists()
     result = curate("run", recipe, inputs, "-o", out, "--allow-failed")
     assert result.returncode == 3
+    assert result.stderr.count("failed: ") == 1, result.stderr  # once, not again in each phase below
     assert sorted(p.name for p in (out / "documents").iterdir()) == ["00000.parquet", "00002.parquet"]
     assert POISONED not in documents(out)["url"].to_pylist()
 
@@ -203,3 +205,19 @@ class Deadly:
     def finish(self, parts, out):
         (out / "n").write_text(str(sum(int((p / "n").read_text()) for p in parts)))
 """
+
+
+@pytest.mark.parametrize(("n_docs", "over_full"), [(12_000, False), (8_000, True)])
+def test_too_many_quarantined_is_a_share_of_the_whole_shard(tmp_path: Path, n_docs: int, over_full: bool) -> None:
+    """The first 110 docs raise: 0.9 % or 1.4 % of the shard, but all of those seen by then."""
+    (tmp_path / "in").mkdir()
+    with (tmp_path / "in" / "docs.jsonl").open("w") as file:
+        file.writelines(f'{{"text": "t{n}", "url": "{POISONED if n < 110 else n}"}}\n' for n in range(n_docs))
+    name = f"poison_{n_docs}"
+    (tmp_path / f"{name}.py").write_text(dedent(STAGE))
+    recipe, out = recipe_file(tmp_path, {f"{name}:Poison": {"how": "raises"}}), tmp_path / "out"
+    if over_full:
+        with pytest.raises(ShardsFailed, match=f"110 of {n_docs} docs raised"):
+            api.run(recipe, [tmp_path / "in"], out, workers=1)
+    else:
+        assert api.run(recipe, [tmp_path / "in"], out, workers=1).phases[-1]["quarantined"] == {"poison": 110}
