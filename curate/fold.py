@@ -45,7 +45,8 @@ class Fold(Protocol):
     `absent` gives the value of a written column for docs that have no verdict row (null otherwise).
     `needs` fills parameters from the steps above: {"tokenizer": "train_tokenizer/tokenizer.json"} is the
     file of the nearest such step, {"steps": "@steps"} the ids of the steps above, in order.
-    `publishes` names the folder of the run that shows what `finish` wrote.
+    `publishes` names the folder of the run that shows what `finish` wrote; for a second fold of that name in a
+    recipe it is `<publishes>-<id>`.
     """
 
     reads: tuple[str, ...]

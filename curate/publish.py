@@ -11,6 +11,7 @@ from curate.dataset import write_jsonl
 from curate.fold import adopt
 from curate.phases import Phase
 from curate.receipts import attempt_name, discard, fsync_path, read_receipt, write_atomically
+from curate.recipe import Step
 from curate.rundir import Run
 
 JSONL_SUFFIX = ".jsonl.zst"
@@ -41,8 +42,15 @@ def publish_results(run: Run) -> bool:
                 out, receipt = run.fold_out(step.id)
                 for entry in receipt["files"]:
                     if not entry["path"].startswith("verdicts/"):
-                        wanted[f"{step.spec.publishes}/{entry['path']}"] = out / entry["path"]
+                        wanted[f"{_shown_in(run, step)}/{entry['path']}"] = out / entry["path"]
     return _show(run.path, wanted)
+
+
+def _shown_in(run: Run, fold: Step) -> str:
+    """Return the folder of a fold's files; of several that publish under one name, the first of the recipe has it."""
+    name = str(fold.spec.publishes)
+    first = next(step for step in run.recipe.steps if step.is_fold and step.spec.publishes == name)
+    return name if first.id == fold.id else f"{name}-{fold.id}"
 
 
 def last_docs_phase(run: Run) -> Phase | None:

@@ -16,6 +16,8 @@ if typing.TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RUN_FOLDERS = ("documents", "ledger", "phases", "train")  # of a run; the runner alone writes there
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -95,7 +97,12 @@ def fold(
     uses: Sequence[str] = (),
     assets: Sequence[str] = (),
 ) -> Callable[[type[T]], type[T]]:
-    """Make a class a fold: a frozen dataclass that carries its contract (see `curate.fold.Fold`)."""
+    """Make a class a fold: a frozen dataclass that carries its contract (see `curate.fold.Fold`).
+
+    Raises ValueError for a `publishes` that is no plain name, or one of the runner's own folders.
+    """
+    if publishes is not None and (publishes in RUN_FOLDERS or not publishes.replace("_", "a").isalnum()):
+        raise ValueError(f"publishes={publishes!r}: a name of letters, digits and _, none of {', '.join(RUN_FOLDERS)}")
     contract = {
         "version": version, "reads": tuple(reads), "may_read": tuple(may_read), "writes": dict(writes or {}),
         "absent": dict(absent or {}), "reasons": tuple(reasons), "sees": sees, "needs": dict(needs or {}),

@@ -9,6 +9,7 @@ import pytest
 
 from curate import api
 from curate.errors import ShardsFailed
+from curate.registry import fold
 from tests.runs import crawl, recipe_file
 
 FOLD = """
@@ -55,3 +56,18 @@ def test_a_fold_that_breaks_its_contract_is_an_error_that_says_how(tmp_path: Pat
     (tmp_path / f"{name}.py").write_text(dedent(FOLD))
     with pytest.raises(ShardsFailed, match=said):
         api.run(recipe, [crawl(tmp_path / "in", n_files=1, n_pages=3)], tmp_path / "out", workers=1)
+
+
+@pytest.mark.parametrize("publishes", ["documents", "phases", "../x", "a/b", ".hidden", ""])
+def test_a_fold_cannot_publish_over_what_the_runner_writes(publishes: str) -> None:
+    with pytest.raises(ValueError, match="publishes="):
+        fold(version=1, reads=[], publishes=publishes)
+
+
+def test_two_folds_of_one_kind_show_their_files_side_by_side(tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path, "extract", {"report": {"id": "before"}}, {"language": {"keep": ["fr"]}}, "report")
+    out = tmp_path / "out"
+    api.run(recipe, [crawl(tmp_path / "in", n_files=1, n_pages=3)], out, workers=1)
+    before, after = ((out / name / "report.json").read_bytes() for name in ("report", "report-report"))
+    assert before != after
+    assert api.verify(out, deep=True).ok
