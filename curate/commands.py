@@ -202,9 +202,9 @@ def _tell_trainer(result: Any, as_json: bool) -> None:
         return
     if isinstance(plain, dict):
         for key, value in plain.items():
-            typer.echo(f"{key:<16} {value}")
+            typer.echo(printable(f"{key:<16} {value}"))
     elif isinstance(plain, list):
         for row in plain:
-            typer.echo("  ".join(f"{key}={value}" for key, value in row.items()))
-    else:
-        typer.echo(plain)
+            typer.echo(printable("  ".join(f"{key}={value}" for key, value in row.items())))
+    else:  # a text: its lines and tabs are its own, the rest of it may come from hostile pages
+        typer.echo("\n".join("\t".join(map(printable, line.split("\t"))) for line in str(plain).split("\n")))
