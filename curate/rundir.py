@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import __version__
-from curate.errors import InputError
+from curate.errors import CurateError, InputError
 from curate.phases import Phase, reading_key, split_into_phases, step_identity
 from curate.plan import Plan
 from curate.receipts import Receipt, read_receipt, write_atomically
@@ -57,8 +57,14 @@ class Run:
         return dict(read_receipt(self.shard_receipt(phase, shard))["docs_file"])
 
     def docs_file(self, phase: Phase, shard: ShardRef) -> Path:
-        """Return the docs a phase wrote for a shard, by its receipt."""
-        return self.phase_folder(phase) / str(self.docs_entry(phase, shard)["path"])
+        """Return the docs a phase wrote for a shard, by its receipt. Raises CurateError if they are gone or cut."""
+        entry = self.docs_entry(phase, shard)
+        file = self.phase_folder(phase) / str(entry["path"])
+        if not file.is_file() or file.stat().st_size != entry["bytes"]:
+            receipt = self.shard_receipt(phase, shard)
+            wrong = "was cut or changed" if file.is_file() else "is gone"
+            raise CurateError(f"{file} {wrong}; remove its receipt {receipt} and run the same command again")
+        return file
 
     def fold_out(self, step_id: str) -> tuple[Path, Receipt]:
         """Return the folder that a fold's `finish` wrote, and its receipt."""

@@ -107,10 +107,10 @@ class _Checker:
             self.wrong(file, f"not a receipt: {error}")
             return None
         lacking = [n for n, kind in fields.items() if not isinstance(receipt, dict) or type(receipt.get(n)) is not kind]
-        if lacking:
-            self.wrong(file, f"not a receipt: it lacks {lacking[0]}")
+        if lacking or not isinstance(receipt, dict):
+            self.wrong(file, f"not a receipt: it lacks {lacking[0] if lacking else 'all fields'}")
             return None
-        return dict(receipt)
+        return receipt
 
     def _sums(self, file: Path, receipt: dict[str, Any]) -> None:
         docs, text = receipt["docs"], receipt["text_bytes"]
@@ -213,7 +213,7 @@ class _Checker:
         if not listing.is_file():
             self.verdict.unfinished.append("published results")
             return
-        for name, target in json.loads(listing.read_text(encoding="utf-8")).items():
+        for name, target in (self._json(listing, {}) or {}).items():
             shown, source = self.root / name, self.root / target
             self.verdict.n_files += 1
             if not shown.is_file():
