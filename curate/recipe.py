@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 import types
 import typing
@@ -118,7 +119,7 @@ def parse_recipe(text: str, file: str = "recipe", folder: str = ".") -> Recipe:
     except RecursionError as error:
         raise RecipeError("values nest too deep", file) from error
     find_own_steps(folder)
-    reader = _Reader(file)
+    reader = _Reader(file, folder)
     top = reader.mapping(root, RECIPE_KEYS, "a recipe")
     if "steps" not in top:
         raise RecipeError("a recipe needs `steps`, a list of step names", file)
@@ -145,8 +146,9 @@ def find_own_steps(folder: str) -> None:
 class _Reader:
     """Turns YAML nodes into checked values; keeps the file name for errors."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, folder: str) -> None:
         self.file = file
+        self.folder = folder
         self.n_nodes = 0
 
     def where(self, node: yaml.Node) -> str:
@@ -232,7 +234,7 @@ class _Reader:
             taken = {step.id for step in found}
             values = {k: v for k, (v, _) in given.items()}
             lines = {k: self.where(n) for k, (_, n) in given.items()}
-            found.append(make_step(name, values, taken=taken, where=self.where(child), lines=lines))
+            found.append(make_step(name, values, taken=taken, where=self.where(child), lines=lines, folder=self.folder))
         return tuple(found)
 
 
@@ -243,9 +245,13 @@ def make_step(
     taken: set[str] = frozenset(),  # type: ignore[assignment]
     where: str = "",
     lines: Mapping[str, str] | None = None,
+    folder: str = ".",
 ) -> Step:
-    """Build one step from plain values. Raises RecipeError for unknown names, keys and wrong types."""
-    lines = lines or {}
+    """Build one step from plain values. Raises RecipeError for unknown names, keys and wrong types.
+
+    Paths among them start at `folder`, as the recipe's sources do.
+    """
+    lines, given = lines or {}, dict(given)
     try:
         cls = step_class(name)
     except InputError as error:
@@ -262,6 +268,9 @@ def make_step(
             own[key] = coerce(value, known[key].type, f"`{key}` of step `{name}`")
         except InputError as error:
             raise RecipeError(str(error), at) from error
+        if isinstance(own[key], Path):
+            own[key] = Path(os.path.abspath(os.path.join(folder, own[key])))
+            given[key] = str(own[key])
     missing = [p.name for p in known.values() if p.default is dataclasses.MISSING and p.name not in own]
     if missing:
         raise RecipeError(f"step `{name}` needs `{missing[0]}`", where)
@@ -276,7 +285,7 @@ def make_step(
         if "id" in given:
             raise RecipeError(f"two steps have the id {base!r}", lines.get("id", where))
         step_id, n = f"{base}_{n}", n + 1
-    return Step(id=step_id, name=name, spec=spec, where=where, given=dict(given), **runner)
+    return Step(id=step_id, name=name, spec=spec, where=where, given=given, **runner)
 
 
 def _runner_words(

@@ -201,3 +201,11 @@ def test_own_steps_are_found_beside_the_recipe_and_shadow_nothing(tmp_path: Path
     (step,) = load_recipe(str(tmp_path / "r.yaml")).steps
     assert step.id == "mine"
     __import__("json").dumps({})
+
+
+def test_paths_of_parameters_start_at_the_recipe_as_its_sources_do(tmp_path: Path) -> None:
+    (tmp_path / "blocked.txt").write_text("bad.example\n")
+    (tmp_path / "r.yaml").write_text("steps:\n  - url_filter: {blocklist: blocked.txt}\n")
+    step = load_recipe(str(tmp_path / "r.yaml")).steps[0]
+    assert step.spec.blocklist == tmp_path.resolve() / "blocked.txt"
+    assert step.given == {"blocklist": str(tmp_path.resolve() / "blocked.txt")}
