@@ -86,6 +86,8 @@ def _sniff(path: str, file: IO[bytes]) -> str:
             raise InputError(f"{path}: {what}; {remedy}")
     if raw.startswith(b"\x1f\x8b") and not head and _is_empty_gzip(file):
         raise InputError(f"{path}: the file is empty")
+    if raw.startswith(_ZSTD) and not head and name.endswith(".jsonl.zst"):
+        return "jsonl"  # a shard that kept no doc, as `--format jsonl` writes it
     for kind in KINDS:
         if source_of(kind).sniff(plain_name, head):
             return kind

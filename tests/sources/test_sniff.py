@@ -36,6 +36,7 @@ LINE = b'{"text": "x"}\n'
         ("a.jsonl", b"a damaged line\n" + LINE, "jsonl"),
         ("a.json.gz", gzip.compress(LINE), "jsonl"),
         ("a.jsonl.zst", zstandard.compress(LINE * 10_000), "jsonl"),
+        ("00004.jsonl.zst", zstandard.compress(b""), "jsonl"),  # a shard that kept no doc
     ],
 )
 def test_kinds(tmp_path: Path, name: str, data: bytes, kind: str) -> None:
