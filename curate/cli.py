@@ -29,7 +29,7 @@ from curate.commands import (
     step_command,
     trainer_command,
 )
-from curate.errors import AccountingError, printable
+from curate.errors import AccountingError, ShardsFailed, printable
 from curate.registry import STEPS
 
 EXIT_CODES = """Exit codes: 0 ok, 2 bad input or configuration (nothing was done), 3 finished with failed shards,
@@ -216,6 +216,8 @@ def verify(
     _answer({**dataclasses.asdict(found), "ok": found.ok}, verdict_lines(found), as_json)
     if found.problems:
         raise AccountingError(f"{found.run}: {len(found.problems)} problems; the first: {found.problems[0]}")
+    if found.unfinished:
+        raise ShardsFailed(f"{found.run} is not finished: {found.unfinished[0]}; run it to its end")
 
 
 def gc(

@@ -19,9 +19,7 @@ def run_reduce(run: Run, phase: Phase, step: Step, part: int) -> Receipt:
     target = run.part_receipt(phase, step, part)
     if target.exists():
         return read_receipt(target)
-    sketches = [
-        run.phase_folder(phase) / receipt["sketch_files"][step.id]["path"] for receipt in phase_receipts(run, phase)
-    ]
+    sketches = _sketch_files(run, phase, step)
     out = _new_folder(run.fold_folder(phase, step) / "parts", f"{part:04d}")
     with ExitStack() as undo:
         undo.callback(discard, out)
@@ -31,6 +29,18 @@ def run_reduce(run: Run, phase: Phase, step: Step, part: int) -> Receipt:
         )
         undo.pop_all()
     return publish(receipt, target, [out])
+
+
+_SKETCHES: dict[tuple[str, str], list[Path]] = {}  # of the fold at hand: parts are many, shards are more
+
+
+def _sketch_files(run: Run, phase: Phase, step: Step) -> list[Path]:
+    """Return the sketches of all shards that exist. Parts are reduced when no more shards come, so once is enough."""
+    folder = run.phase_folder(phase)
+    if (key := (str(folder), step.id)) not in _SKETCHES:
+        _SKETCHES.clear()
+        _SKETCHES[key] = [folder / r["sketch_files"][step.id]["path"] for r in phase_receipts(run, phase)]
+    return _SKETCHES[key]
 
 
 def run_finish(run: Run, phase: Phase, step: Step) -> Receipt:

@@ -67,6 +67,8 @@ def _show(root: Path, wanted: Mapping[str, Path]) -> bool:
     fresh = [name for name, path in target.items() if shown.get(name) != path or not (root / name).exists()]
     if not stale and not fresh and listing.exists():
         return False
+    begun = {**shown, **dict.fromkeys(fresh, "")}  # whatever is placed is listed, were this killed half way
+    write_atomically(listing, json.dumps(begun, indent=1, sort_keys=True))
     for name in stale:
         discard(root / name)
         if (root / name).parent != root and (root / name).parent.is_dir() and not any((root / name).parent.iterdir()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class ShardFiles:
         for step in self.folds:
             shown = self._show(step, batch)
             if step.skip_tagged:
-                tags = [batch[name] for name in self._tag_columns(batch)]
+                tags = [batch[name] for name in self._tag_columns(step, batch)]
                 self.skipped_tagged[step.id] += self._sketch_untagged(step, shown, tags, first_row)
             elif shown.num_rows:
                 self._sketch(step, shown, first_row)
@@ -102,13 +103,14 @@ class ShardFiles:
         names = [n for n in batch.schema.names if n in step.spec.reads or n in step.spec.may_read]
         if step.spec.sees != "all":
             return batch.select(names)
-        names += [n for n in self._tag_columns(batch) if n not in names]
+        names += [n for n in self._tag_columns(step, batch) if n not in names]
         nothing = pa.nulls(batch.num_rows, pa.string())
         return with_columns(batch.select(names), {"step": nothing, "reason": nothing})
 
-    def _tag_columns(self, batch: pa.RecordBatch) -> list[str]:
-        tags = [step.tag_column for step in self.run.recipe.steps if step.mode == "tag"]
-        return [name for name in tags if name in batch.schema.names]
+    def _tag_columns(self, fold: Step, batch: pa.RecordBatch) -> list[str]:
+        """Return the columns that tagging steps above the fold wrote; an input may have one of such a name."""
+        above = takewhile(lambda step: step.id != fold.id, self.run.recipe.steps)
+        return [step.tag_column for step in above if step.mode == "tag" and step.tag_column in batch.schema.names]
 
     def close(self, empty: pa.Schema) -> dict[str, Any]:
         """Finish all files and return their entries for the receipt; `empty` is the schema if no batch came."""

@@ -123,6 +123,7 @@ def run_shard(
             counts.docs_kept += kept.num_rows
             counts.text_kept += text_bytes(kept)
             files.add_docs(kept)
+            note(-1, counts.docs_in)  # while the next batch is read, no doc is to blame
         note(-1, counts.docs_in)  # from here on no doc is to blame
         _check_quarantine(counts, phase)
         written = files.close(_schema_without_docs(run, phase, shard, verdicts))

@@ -77,6 +77,8 @@ def _check_table(step: Step, table: pa.Table, n_docs: int) -> None:
     """Raise CurateError unless the verdicts of a shard of `n_docs` keep the fold's contract."""
     declared = {"row": pa.int64(), "drop_reason": pa.string(), **step.spec.writes}
     found = {field.name: field.type for field in table.schema}
+    if not step.spec.reasons:
+        found.setdefault("drop_reason", pa.string())  # a fold that drops nothing may leave it out
     for name in sorted({*declared, *found}):
         if found.get(name) != declared.get(name):
             raise CurateError(
@@ -88,7 +90,8 @@ def _check_table(step: Step, table: pa.Table, n_docs: int) -> None:
     known = rows.null_count == 0 and (len(rows) == 0 or 0 <= bounds["min"] <= bounds["max"] < n_docs)
     if not known or len(rows.unique()) < len(rows):
         raise CurateError(f"fold `{step.name}`: verdicts name a row twice, or one that is none of the {n_docs:,} docs")
-    unknown = set(pc.unique(table["drop_reason"]).to_pylist()) - {None, *step.spec.reasons}
+    reasons = pc.unique(table["drop_reason"]).to_pylist() if "drop_reason" in table.column_names else []
+    unknown = set(reasons) - {None, *step.spec.reasons}
     if unknown:
         raise CurateError(f"fold `{step.name}` gave the reason {sorted(unknown)[0]!r}, which it does not declare")
 

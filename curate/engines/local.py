@@ -87,6 +87,8 @@ class LocalEngine:
             for worker in busy:
                 if worker.answers in ready:
                     self._take_answer(worker, waiting, failures, attempts, progress)
+                elif worker.process.poll() is not None:  # dead, while a child of its own holds the pipe open
+                    self._take_answer(worker, waiting, failures, attempts, progress, dead=True)
                 elif worker.stalled_s() > self.stall_s * (1 if worker.note()[0] >= 0 else NO_DOC_PATIENCE):
                     worker.process.kill()
             progress.docs_running = sum(w.note()[1] for w in self._workers if w.task)
@@ -111,8 +113,10 @@ class LocalEngine:
         failures: list[Failure],
         attempts: dict[tuple[Any, ...], int],
         progress: Progress,
+        *,
+        dead: bool = False,
     ) -> None:
-        task, answer = worker.task, worker.read_answer()
+        task, answer = worker.task, None if dead else worker.read_answer()
         assert task is not None
         if answer is None:
             row, _, _ = worker.note()
@@ -161,6 +165,8 @@ class _Worker:
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": os.pathsep.join(paths),
         }
+        if not any(_writable(place) for place in _kernel_caches()):
+            environment.setdefault("NUMBA_CACHE_DIR", str(note_file.parent / "kernels"))
         self.process = subprocess.Popen(
             [
                 sys.executable,
@@ -222,6 +228,19 @@ class _Worker:
             self._tasks.close()
         self.process.wait()
         self.answers.close()
+
+
+def _kernel_caches() -> tuple[Path, ...]:
+    """Return where compiled kernels are kept: beside their source, else in the user's cache; numba fails without."""
+    package = Path(__file__).resolve().parents[1]
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return package / "kernels" / "text" / "__pycache__", Path(home) / "numba"
+
+
+def _writable(folder: Path) -> bool:
+    """Say whether files can be made in a folder, or the folder itself where it is not there yet."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _has_fileno(stream: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from textwrap import dedent
 
@@ -221,3 +222,36 @@ def test_too_many_quarantined_is_a_share_of_the_whole_shard(tmp_path: Path, n_do
             api.run(recipe, [tmp_path / "in"], out, workers=1)
     else:
         assert api.run(recipe, [tmp_path / "in"], out, workers=1).phases[-1]["quarantined"] == {"poison": 110}
+
+
+@pytest.mark.timeout(90)  # less than the child lives
+def test_a_worker_that_leaves_a_child_behind_is_found_dead(tmp_path: Path) -> None:
+    """The child inherits the answer pipe and keeps it open; the driver must not wait for it."""
+    (tmp_path / "forking.py").write_text(
+        '''
+import os
+import time
+
+import pyarrow as pa
+
+from curate.registry import stage
+from curate.stage import Verdict
+
+
+@stage(version=1, reads=["text"], writes={}, reasons=[])
+class Forking:
+    """Fork, and die on the doc that says so."""
+
+    def __call__(self, batch):
+        if "die" in batch["text"].to_pylist():
+            if os.fork() == 0:
+                time.sleep(100)
+                os._exit(0)
+            os._exit(9)
+        return Verdict({})
+'''
+    )
+    (tmp_path / "recipe.yaml").write_text("name: forking\nsteps:\n  - forking:Forking\n")
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in ("one", "die", "two")))
+    summary = api.run(tmp_path / "recipe.yaml", [tmp_path / "in.jsonl"], tmp_path / "out", workers=1)
+    assert summary.phases[0]["docs"] == {"in": 3, "kept": 2, "dropped": 0, "quarantined": 1}

@@ -147,6 +147,7 @@ def test_a_killed_process_goes_on_bit_for_bit(tokens: Path, tmp_path: Path, stra
         "    real(self, metrics)\n"
         "    if self.progress.step == 12: os.kill(os.getpid(), signal.SIGKILL)\n"
         "Trainer._one_step = step\n"
+        f"sys.path.append({str(ROOT)!r})  # behind an installed train, which is what is tested\n"
         "from tests.train.test_loop import train_micro\n"
         "train_micro(Path(sys.argv[1]), Path(sys.argv[2]), 'loop.checkpoint_every=4')"
     )
