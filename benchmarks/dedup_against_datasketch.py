@@ -1,8 +1,8 @@
 """Speed and quality of near-duplicate search against datasketch, on the same texts, bands and rows, in one process.
 
-    taskset -c 0 python benchmarks/dedup_against_datasketch.py DOCS.jsonl.gz [PAIRS.jsonl.gz]
+    taskset -c 0 python benchmarks/dedup_against_datasketch.py [DOCS.jsonl.gz [PAIRS.jsonl.gz]]
 
-DOCS has `id` and `text` a line. PAIRS has `a`, `b`, `jaccard5` of every pair at or above 0.4; with it, prints for
+Without DOCS, the main texts of examples/data. DOCS has `id` and `text` a line. PAIRS has `a`, `b`, `jaccard5` of every pair at or above 0.4; with it, prints for
 both sides which share of the pairs at or above 0.8 is found (both docs in one cluster), and which share of the
 clustered docs has no partner at or above 0.5. CPU seconds of this process; compiling and reading are left out.
 """
@@ -33,10 +33,10 @@ N_PARTS = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("docs", type=Path)
+    parser.add_argument("docs", type=Path, nargs="?")
     parser.add_argument("pairs", type=Path, nargs="?")
     args = parser.parse_args()
-    docs = read_lines(args.docs)
+    docs = read_lines(args.docs) if args.docs else example_docs()
     texts = [doc["text"] for doc in docs]
     n_mb = sum(len(text.encode()) for text in texts) / 1e6
     ours_labels, ours_s = timed(lambda fold: ours(fold, texts), Dedup())
@@ -53,6 +53,21 @@ def main() -> None:
         if args.pairs:
             line += "  " + quality(labels, [doc["id"] for doc in docs], read_lines(args.pairs))
         print(line)
+
+
+def example_docs() -> list[dict[str, Any]]:
+    """Return `id` and `text` of the pages in examples/data."""
+    from curate.source import Slice, Tally
+    from curate.sources import source_of
+    from curate.stages.extract import Extract
+
+    found = []
+    for path in sorted((Path(__file__).resolve().parent.parent / "examples/data").glob("*.warc.gz")):
+        piece = Slice(str(path), path.name, "warc", "web", 0, path.stat().st_size, path.stat().st_size)
+        for batch in source_of("warc").batches(piece, Tally()):
+            texts = Extract()(batch).columns["text"].to_pylist()
+            found += [{"id": i, "text": t} for i, t in zip(batch["doc_id"].to_pylist(), texts, strict=True) if t]
+    return found
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Text signals and rules of `quality` against datatrove's filters: documents and megabytes a CPU-second, same texts.
 
-    taskset -c 0 python benchmarks/quality_against_datatrove.py PAGES.warc.gz [--pages N] [--peer-pages N]
+    taskset -c 0 python benchmarks/quality_against_datatrove.py [PAGES.warc.gz] [--pages N] [--peer-pages N]
 
 Both sides get the same main texts in the same process, warm, one thread; datatrove runs on the first --peer-pages of
 them. CPU time of the process, so that other work on the machine counts less; best of three for the kernels, one run for
@@ -81,7 +81,8 @@ def main() -> None:
     from datatrove.pipeline.filters import C4QualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("warc", type=Path)
+    examples = Path(__file__).resolve().parent.parent / "examples/data"
+    parser.add_argument("warc", type=Path, nargs="?", default=examples / "crawl-0.warc.gz")
     parser.add_argument("--pages", type=int, default=600)
     parser.add_argument("--peer-pages", type=int, default=100)
     options = parser.parse_args()
