@@ -2,9 +2,10 @@
 
     taskset -c 0 python benchmarks/dedup_against_datasketch.py [DOCS.jsonl.gz [PAIRS.jsonl.gz]]
 
-Without DOCS, the main texts of examples/data. DOCS has `id` and `text` a line. PAIRS has `a`, `b`, `jaccard5` of every pair at or above 0.4; with it, prints for
-both sides which share of the pairs at or above 0.8 is found (both docs in one cluster), and which share of the
-clustered docs has no partner at or above 0.5. CPU seconds of this process; compiling and reading are left out.
+Without DOCS, the main texts of examples/data. DOCS has `id` and `text` a line. PAIRS has `a`, `b`, `jaccard5` of every
+pair at or above 0.4; with it, prints for both sides which share of the pairs at or above 0.8 is found (both docs in one
+cluster), and which share of the clustered docs has no partner at or above 0.5. CPU seconds of this process; compiling
+and reading are left out.
 """
 
 from __future__ import annotations

@@ -153,9 +153,16 @@ def step_identity(step: Step) -> dict[str, Any]:
         "mode": step.mode,
         "skip_tagged": step.skip_tagged,
         "params": {f.name: _plain(getattr(spec, f.name)) for f in dataclasses.fields(spec)},
-        "uses": {name: _version_of(name) for name in getattr(spec, "uses", ())},
+        "uses": {name: _required(name, step) for name in getattr(spec, "uses", ())},
         "assets": {name: file_sha256(str(ASSETS / name)) for name in getattr(spec, "assets", ())},
     }
+
+
+def _required(distribution: str, step: Step) -> str:
+    """Return the version of a package that a step needs; raise RecipeError, before any work, where it is missing."""
+    if (version := _version_of(distribution)) == "absent":
+        raise RecipeError(f"step `{step.id}` needs {distribution}: pip install 'curate[all]'", step.where)
+    return version
 
 
 def _version_of(distribution: str) -> str:

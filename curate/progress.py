@@ -134,4 +134,6 @@ def describe(progress: Progress, elapsed_s: float) -> str:
 
 
 def reporter_for_stderr() -> Reporter:
+    if sys.stderr is None:  # closed by the caller
+        return Quiet()
     return Bar() if sys.stderr.isatty() else Lines()

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from curate.errors import CurateError, InputError, Stopped
+from curate.errors import CurateError, InputError, ShardsFailed, Stopped
 from curate.progress import Reporter
 from curate.receipts import attempt_name, read_receipt, sha256_of, write_atomically
 from curate.recipe import Recipe
@@ -38,13 +38,17 @@ def train_on(run: Run, reporter: Reporter) -> dict[str, Any]:
 
     A changed corpus or option trains anew beside the old one; the same one is not trained twice.
     """
-    options, folder = _options(run.recipe), training_folder(run)
+    folder = training_folder(run)
     if folder is None:
-        raise InputError(f"{run.path} has no tokens to train on")
+        raise ShardsFailed(f"{run.path} has no tokens to train on")
+    options = _options(run.recipe, _sources_with_tokens(run))
     done = folder / "summary.json"
     if not done.exists():
         with reporter.training(options):
-            result = _call(_trainer().train, run.path / "tokens", folder, **options)
+            try:
+                result = _call(_trainer().train, run.path / "tokens", folder, **options)
+            except InputError as error:  # too late for exit code 2, which says that nothing was done
+                raise ShardsFailed(f"documents and tokens are done, training is not: {error}") from error
         write_atomically(done, json.dumps(dataclasses.asdict(result), indent=1, default=str))
     link, target = run.path / "train", os.path.relpath(folder, run.path)
     if not link.is_symlink() or os.readlink(link) != target:
@@ -71,10 +75,16 @@ def training_folder(run: Run) -> Path | None:
     return run.path / "phases" / f"train-{key}"
 
 
-def _options(recipe: Recipe) -> dict[str, Any]:
-    """Return the trainer's options; the sources' weights become those of the mixture."""
+def _sources_with_tokens(run: Run) -> set[str]:
+    """Return the sources of which something is left to train on."""
+    manifest = read_receipt(run.path / "tokens" / "manifest.json")
+    return {shard["source"] for shard in manifest["shards"] if shard["split"] == "train" and shard["n_tokens"]}
+
+
+def _options(recipe: Recipe, sources: set[str] | None = None) -> dict[str, Any]:
+    """Return the trainer's options; the weights of `sources` (None: of all) become those of the mixture."""
     options = dict(recipe.train or {})
-    weights = {spec.name: spec.weight for spec in recipe.sources}
+    weights = {spec.name: spec.weight for spec in recipe.sources if sources is None or spec.name in sources}
     if len(set(weights.values())) > 1:
         options["settings"] = [f"data.weights={json.dumps(weights)}", *options.get("settings", [])]
     return options

@@ -199,8 +199,10 @@ class _Checker:
         receipt = self._json(file, {"out": str, "files": list, "bound_to": dict})
         if receipt is None:
             return
-        for entry in receipt["files"]:
-            self._file(folder / receipt["out"], entry)
+        parts = [self._json(part, {"out": str, "files": list}) for part in sorted(file.parent.glob("part-*.json"))]
+        for each in [receipt, *(part for part in parts if part is not None)]:
+            for entry in each["files"]:
+                self._file(folder / each["out"], entry)
         owner = number if phase["writes_docs"] else phase["upstream"]
         for shard, sha256 in receipt["bound_to"].items():
             docs = self.receipts[owner].get(shard, {}).get("docs_file")
