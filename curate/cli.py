@@ -72,9 +72,8 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
         app.command(rich_help_panel=panel)(guarded(function))
     for name, entry in STEPS.items():
         command = step_command(name) if wanted == _dashed(name) else _listed
-        app.command(_dashed(name), help=entry.summary, rich_help_panel="Steps, as recipes of one step")(
-            guarded(command)
-        )
+        help_text = command.__doc__ if wanted == _dashed(name) else entry.summary
+        app.command(_dashed(name), help=help_text, rich_help_panel="Steps, as recipes of one step")(guarded(command))
     for panel, function in functions[3:]:
         app.command(rich_help_panel=panel)(guarded(function))
     for name, summary in TRAINER.items():

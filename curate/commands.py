@@ -109,7 +109,13 @@ def step_command(name: str) -> Callable[..., None]:
     ]  # fmt: skip
     for word, kind, default in shared:
         parameters.append(inspect.Parameter(word, keyword, annotation=kind, default=default))
-    return _with_signature(command, parameters, f"{STEPS[name].summary}\n\n{inspect.getdoc(cls) or ''}")
+    return _with_signature(command, parameters, _as_help(f"{STEPS[name].summary}\n\n{inspect.getdoc(cls) or ''}"))
+
+
+def _as_help(doc: str) -> str:
+    """Return a docstring as help: paragraphs without their line breaks, brackets safe from rich's markup."""
+    paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
+    return "\n\n".join(paragraphs).replace("[", "\\[")
 
 
 def _option_type(kind: Any) -> Any:
