@@ -76,8 +76,9 @@ def _source_columns(plan: Plan) -> Iterator[set[str]]:
     seen = set()
     for shard in plan.shards:
         for piece in shard.slices:
-            if piece.kind == "parquet" or piece.kind not in seen:
-                seen.add(piece.kind)
+            looked_at = piece.path if piece.kind == "parquet" else piece.kind  # only Parquet files differ in columns
+            if looked_at not in seen:
+                seen.add(looked_at)
                 yield set(source_of(piece.kind).schema_of(piece).names)
 
 
@@ -124,9 +125,8 @@ def _run_phase(
         if not run.shard_receipt(phase, shard).exists()
         and (above is None or run.shard_receipt(above, shard).exists())  # one that failed above has failed once
     ]
-    _do(shards, phase, engine, reporter, summary, options)
-    failed = {f["task"] for f in summary.failed}
-    if failed and phase.folds and not options.allow_failed:
+    _do(shards, phase, engine, reporter, summary)
+    if summary.failed and phase.folds and not options.allow_failed:
         raise ShardsFailed(_failed_line(summary))
     forget_partial(run, phase)
     for step in phase.folds:
@@ -138,9 +138,9 @@ def _run_phase(
             if not run.part_receipt(phase, step, part).exists()
         ]
         n_failed = len(summary.failed)
-        _do(parts, phase, engine, reporter, summary, options)
+        _do(parts, phase, engine, reporter, summary)
         if len(summary.failed) == n_failed:
-            _do([Task("finish", phase.number, fold=step.id)], phase, engine, reporter, summary, options)
+            _do([Task("finish", phase.number, fold=step.id)], phase, engine, reporter, summary)
         if len(summary.failed) > n_failed:
             raise ShardsFailed(_failed_line(summary))
     receipts = phase_receipts(run, phase)
@@ -153,9 +153,7 @@ def _run_phase(
     reporter.phase_done(phase, counted)
 
 
-def _do(
-    tasks: list[Task], phase: Phase, engine: LocalEngine, reporter: Reporter, summary: Summary, options: RunOptions
-) -> None:
+def _do(tasks: list[Task], phase: Phase, engine: LocalEngine, reporter: Reporter, summary: Summary) -> None:
     if not tasks:
         return
     summary.wrote_anything = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,10 @@ class ShardFiles:
         above = takewhile(lambda step: step.id != fold.id, self.run.recipe.steps)
         return [step.tag_column for step in above if step.mode == "tag" and step.tag_column in batch.schema.names]
 
-    def close(self, empty: pa.Schema) -> dict[str, Any]:
-        """Finish all files and return their entries for the receipt; `empty` is the schema if no batch came."""
+    def close(self, empty: Callable[[], pa.Schema]) -> dict[str, Any]:
+        """Finish all files and return their entries for the receipt; `empty` gives the schema if no batch came."""
         self._sketch_upstream_ledgers()
-        schema = self.schema if self.schema is not None else empty
+        schema = self.schema if self.schema is not None else empty()
         entries: dict[str, Any] = {"docs_file": None, "skipped_tagged": dict(self.skipped_tagged)}
         if self.docs is not None:
             rows = self.docs.close(schema)

@@ -123,10 +123,9 @@ def run_shard(
             counts.docs_kept += kept.num_rows
             counts.text_kept += text_bytes(kept)
             files.add_docs(kept)
-            note(-1, counts.docs_in)  # while the next batch is read, no doc is to blame
-        note(-1, counts.docs_in)  # from here on no doc is to blame
+            note(-1, counts.docs_in)  # while the next batch is read, or files are closed, no doc is to blame
         _check_quarantine(counts, phase)
-        written = files.close(_schema_without_docs(run, phase, shard, verdicts))
+        written = files.close(lambda: _schema_without_docs(run, phase, shard, verdicts))
         receipt = {
             "phase": phase.folder,
             "shard": shard.name,
@@ -214,7 +213,8 @@ def _source_schema(shard: ShardRef) -> pa.Schema:
     """Return the columns of all slices of a shard; Parquet files may bring different ones."""
     from curate.sources import source_of
 
-    schemas = [source_of(piece.kind).schema_of(piece) for piece in shard.slices]
+    files = {piece.path: piece for piece in shard.slices}  # one look at a file that is cut into many slices
+    schemas = [source_of(piece.kind).schema_of(piece) for piece in files.values()]
     return pa.unify_schemas(list(dict.fromkeys(schemas)), promote_options="permissive")
 
 
