@@ -215,8 +215,8 @@ def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> No
 
 def skipped_on_text(step: Step, columns: set[str]) -> bool:
     """Say whether a step only turns HTML into text and the docs are text already."""
-    reads = set(step.spec.reads)
-    return not step.is_fold and bool(reads) and reads <= TRANSIENT and "text" in columns and not reads & columns
+    reads = set(step.spec.reads) & TRANSIENT
+    return not step.is_fold and bool(reads) and "text" in columns and not reads & columns
 
 
 def _check_needs(recipe: Recipe, above: int) -> None:

@@ -43,7 +43,8 @@ class Plan:
     def key(self) -> str:
         """Digest of names, sizes and cuts. Where the files lie plays no part."""
         rows = [
-            [(s.name, s.kind, s.source, s.start, s.end, s.size_bytes) for s in shard.slices] for shard in self.shards
+            [(s.name, s.kind, s.source, s.start, s.end, s.size_bytes, s.check_digests) for s in shard.slices]
+            for shard in self.shards
         ]
         return blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
 

@@ -19,10 +19,12 @@ DOC_FIELDS = (
 HTML_FIELDS = (
     pa.field("html", pa.binary()),  # HTTP payload, content codings undone, charset as sent
     pa.field("http_charset", pa.string()),  # of the Content-Type header; null where none
+    pa.field("http_headers", pa.map_(pa.string(), pa.string())),  # those that speak of the page; names in lower case
 )
+TRUNCATED = pa.field("truncated", pa.string())  # why the crawler cut the payload: length, time …; null where it did not
 FOREIGN_ID = pa.field("id", pa.string())  # the input's own id, if it had one
 
-HTML_SCHEMA = pa.schema([*DOC_FIELDS, *HTML_FIELDS])
+HTML_SCHEMA = pa.schema([*DOC_FIELDS, TRUNCATED, *HTML_FIELDS])
 TEXT_SCHEMA = pa.schema([*DOC_FIELDS, FOREIGN_ID, TEXT])
 
 # A verdict column of a fold: byte spans [start, end) that the runner cuts from the text.

@@ -22,6 +22,7 @@ class Slice:
     start: int
     end: int
     size_bytes: int  # of the whole file, as it was planned
+    check_digests: bool = False  # compare blocks and payloads with the digests their records carry
 
 
 @dataclass(frozen=True)

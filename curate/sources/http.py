@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 MAX_HEAD_BYTES = 256 << 10
 MAX_PAYLOAD_BYTES = 64 << 20  # after decoding; larger payloads are refused, not cut
+KEPT_HEADERS = ("content-language", "last-modified", "link", "tdm-policy", "tdm-reservation", "x-robots-tag")
 MAX_CODINGS = 3  # stacked content codings; more are an attack
 HTML_MIMES = frozenset({"text/html", "application/xhtml+xml"})
 
@@ -46,6 +47,11 @@ class Response:
     @property
     def charset(self) -> str | None:
         return charset_of(self.headers.get("content-type", ""))
+
+
+def kept_headers(response: Response) -> dict[str, str]:
+    """Return the headers that say something of the page itself, for the `http_headers` column."""
+    return {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
 
 
 def mime_of(content_type: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -21,6 +21,14 @@ TYPES = frozenset({"warcinfo", "response", "resource", "request", "metadata", "r
 MIME_FAMILIES = frozenset({"application", "audio", "font", "image", "message", "model", "multipart", "text", "video"})
 
 
+class Page(NamedTuple):
+    """What a record holds of a web page."""
+
+    html: bytes
+    charset: str | None  # of the Content-Type header
+    headers: dict[str, str]  # see `http.kept_headers`
+
+
 class Warc:
     """WARC 0.17 to 1.1: responses with status 200 and resources, both with an HTML type.
 
@@ -30,7 +38,7 @@ class Warc:
     """
 
     kind = "warc"
-    version = 1
+    version = 2
     schema = HTML_SCHEMA
     uses: tuple[str, ...] = ("brotli", "isal", "zstandard")
 
@@ -52,15 +60,15 @@ class Warc:
         n_bytes = 0
         with open(piece.path, "rb", buffering=0) as file:
             for record in Records(file, piece.size_bytes, tally, _is_wanted):
-                kind, html, charset = _page(record)
+                kind, page = _page(record)
                 tally.records[kind] += 1
-                if html is None:
+                if page is None:
                     continue
-                if rows and n_bytes + len(html) > MAX_BATCH_BYTES:
+                if rows and n_bytes + len(page.html) > MAX_BATCH_BYTES:
                     yield pa.RecordBatch.from_pylist(rows, HTML_SCHEMA)
                     rows, n_bytes = [], 0
-                rows.append(_row(piece, record, html, charset))
-                n_bytes += len(html)
+                rows.append(_row(piece, record, page))
+                n_bytes += len(page.html)
                 if len(rows) == MAX_BATCH_DOCS:
                     yield pa.RecordBatch.from_pylist(rows, HTML_SCHEMA)
                     rows, n_bytes = [], 0
@@ -72,7 +80,7 @@ def _is_wanted(headers: Headers) -> bool:
     return headers.get("warc-type", "").lower() in ("response", "resource")
 
 
-def _row(piece: Slice, record: Record, html: bytes, charset: str | None) -> dict[str, Any]:
+def _row(piece: Slice, record: Record, page: Page) -> dict[str, Any]:
     url = record.headers.get("warc-target-uri", "").strip("<> \t\r")
     return {
         "doc_id": doc_id(piece.name, record.offset_bytes),
@@ -81,46 +89,48 @@ def _row(piece: Slice, record: Record, html: bytes, charset: str | None) -> dict
         "warc_file": piece.name,
         "offset_bytes": record.offset_bytes,
         "fetched_at": timestamp_of(record.headers.get("warc-date", "")),
-        "html": html,
-        "http_charset": charset,
+        "truncated": record.headers.get("warc-truncated", "").strip().lower() or None,
+        "html": page.html,
+        "http_charset": page.charset,
+        "http_headers": page.headers,
     }
 
 
-def _page(record: Record) -> tuple[str, bytes | None, str | None]:
-    """Return the kind of a record and, if it is a page, its payload and charset."""
+def _page(record: Record) -> tuple[str, Page | None]:
+    """Return the kind of a record and, if it is one, the page it holds."""
     kind = record.headers.get("warc-type", "").lower()
     if kind not in TYPES:
-        return "unknown_type", None, None
+        return "unknown_type", None
     if record.too_large:
-        return "too_large", None, None
+        return "too_large", None
     if record.block is None:
-        return kind, None, None
+        return kind, None
     content_type = record.headers.get("content-type", "")
     if kind == "resource":
         mime = http.mime_of(content_type)
         if mime not in http.HTML_MIMES:
-            return _not_html(mime), None, None
-        return kind, record.block, http.charset_of(content_type)
+            return _not_html(mime), None
+        return kind, Page(record.block, http.charset_of(content_type), {})
     response = http.parse_response(record.block)
     if response is None:
-        return ("dns" if http.mime_of(content_type) == "text/dns" else "not_http"), None, None
+        return ("dns" if http.mime_of(content_type) == "text/dns" else "not_http"), None
     return _response_page(response)
 
 
-def _response_page(response: http.Response) -> tuple[str, bytes | None, str | None]:
+def _response_page(response: http.Response) -> tuple[str, Page | None]:
     if response.status != 200:
-        return f"status:{response.status}", None, None
+        return f"status:{response.status}", None
     if response.mime and response.mime not in http.HTML_MIMES:
-        return _not_html(response.mime), None, None
+        return _not_html(response.mime), None
     try:
         html = http.payload_of(response)
     except http.UndecodableError:
-        return "undecodable_http", None, None
+        return "undecodable_http", None
     except http.TooLargeError:
-        return "too_large", None, None
+        return "too_large", None
     if not response.mime and not http.looks_like_html(html):
-        return "mime:none", None, None
-    return "response", html, response.charset
+        return "mime:none", None
+    return "response", Page(html, response.charset, http.kept_headers(response))
 
 
 def _not_html(mime: str) -> str:

@@ -62,7 +62,7 @@ class Extract:
     def _text(self, html: bytes | None, charset: str | None) -> tuple[str, str | None]:
         """Return the text of one page, or "" and a reason."""
         from curate.charset import decode_html
-        from curate.kernels.html import has_more_attributes, nests_deeper, tag_starts
+        from curate.kernels.html.prescan import has_more_attributes, nests_deeper, tag_starts
 
         if not html:
             return "", "no_html"

@@ -122,6 +122,8 @@ def docs(rows: Sequence[int], offset: int = 0) -> pa.RecordBatch:
         "offset_bytes": [row + offset for row in rows],
         "fetched_at": [None if row % 5 == 0 else row * 1000 for row in rows],
         "html": [PAGES[row % len(PAGES)] for row in rows],
+        "truncated": ["length" if row % 7 == 0 else None for row in rows],
+        "http_headers": [{"x-robots-tag": "noai", "tdm-reservation": "1"} if row % 4 == 0 else None for row in rows],
         "http_charset": ["utf-8" if row % 2 else None for row in rows],
     }
     arrays = [pa.array(columns[field.name], field.type) for field in HTML_SCHEMA]

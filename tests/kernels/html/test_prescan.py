@@ -1,4 +1,4 @@
-"""Mirrors curate/kernels/html.py: the bounds against a plain count, and against lexbor's own tree."""
+"""Mirrors curate/kernels/html/prescan.py: the bounds against a plain count, and against lexbor's own tree."""
 
 from __future__ import annotations
 
