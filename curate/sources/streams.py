@@ -8,6 +8,7 @@ from typing import BinaryIO, Protocol
 from isal import isal_zlib as zlib  # inflates about twice as fast as zlib, to the same bytes
 
 from curate.source import BadSpan, Tally
+from curate.sources import lz4, zstd
 
 GZIP_STEP_BYTES = 16 << 10  # deflate expands at most 1,032 times, so one step inflates to 16.5 MB or less
 PLAIN_STEP_BYTES = 256 << 10
@@ -28,6 +29,29 @@ def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None
         spans[-1] = BadSpan(last.offset_bytes, last.n_bytes + n_bytes, cause if beside else "damage in many places")
     else:
         tally.bad(offset_bytes, n_bytes, cause)
+
+
+HEAD_BYTES = 4096  # that `head_of` gives at most
+
+
+def head_of(file: BinaryIO) -> bytes:
+    """Return the first bytes of a file as they are inside gzip, zstd (also with a WARC's dictionary) or lz4.
+
+    b"" where it cannot be decompressed. Leaves the file at its start.
+    """
+    file.seek(0)
+    raw = file.read(HEAD_BYTES)
+    file.seek(0)
+    if raw.startswith(MAGIC):
+        try:
+            return zlib.decompressobj(wbits=31).decompress(raw, HEAD_BYTES)
+        except zlib.error:  # type: ignore[misc]
+            return b""
+    if raw.startswith(zstd.MAGIC) or zstd.is_skippable(raw):
+        return zstd.head_of(file, HEAD_BYTES)
+    if raw.startswith(lz4.MAGIC):
+        return lz4.head_of(file, HEAD_BYTES)
+    return raw
 
 
 class BrokenStreamError(Exception):

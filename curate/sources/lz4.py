@@ -1,0 +1,50 @@
+"""The format of lz4 frames: where one ends."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from curate.sources.zstd import FrameError
+
+MAGIC = b"\x04\x22\x4d\x18"
+MAX_BLOCK_BYTES = 4 << 20
+_STORED = 1 << 31  # flag in a block's size: its bytes are not compressed
+
+
+def frame_end(raw: bytes, at: int) -> int:
+    """Return where the frame at `at` ends, from its headers alone (LZ4 frame format 1.6); -1 where `raw` ends before.
+
+    Raises FrameError.
+    """
+    if len(raw) < at + 7:
+        return -1
+    flags = raw[at + 4]
+    if not raw.startswith(MAGIC, at) or flags >> 6 != 1:
+        raise FrameError("not an lz4 frame")
+    place = at + 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
+    while place + 4 <= len(raw):
+        size = int.from_bytes(raw[place : place + 4], "little")
+        place += 4
+        if not size:
+            place += 4 * (flags >> 2 & 1)
+            return place if place <= len(raw) else -1
+        size &= ~_STORED
+        if size > MAX_BLOCK_BYTES:
+            raise FrameError("an lz4 block has no valid size")
+        place += size + 4 * (flags >> 4 & 1)
+    return -1
+
+
+def head_of(file: BinaryIO, n_bytes: int) -> bytes:
+    """Return the first decompressed bytes of a file; b"" where that is not possible."""
+    from lz4.frame import LZ4FrameDecompressor
+
+    file.seek(0)
+    head, frames = b"", LZ4FrameDecompressor()
+    try:
+        while len(head) < n_bytes and not frames.eof and (raw := file.read(64 << 10)):
+            head += frames.decompress(raw, n_bytes - len(head))
+    except RuntimeError:  # what that library raises for any damage
+        pass
+    file.seek(0)
+    return head

@@ -1,0 +1,108 @@
+"""The format of zstd files: where a frame ends, what dictionary a WARC brings along."""
+
+from __future__ import annotations
+
+import io
+from typing import BinaryIO
+
+import zstandard
+
+MAGIC = b"\x28\xb5\x2f\xfd"
+DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # the skippable frame that a WARC's dictionary stands in
+MAX_WINDOW_BYTES = 1 << 27
+MAX_DICTIONARY_BYTES = 8 << 20  # warc-zstd 1.0: readers need not take larger ones
+MAX_BLOCK_BYTES = 128 << 10
+_EMPTY = MAGIC + b"\x20\x00\x01\x00\x00"  # a frame that holds nothing
+
+
+class FrameError(Exception):
+    """The bytes do not follow the format of a frame."""
+
+
+def is_skippable(raw: bytes, at: int = 0) -> bool:
+    """Say whether a skippable frame begins at `at`."""
+    return raw[at + 1 : at + 4] == b"\x2a\x4d\x18" and raw[at] >> 4 == 5
+
+
+def skippable_bytes(raw: bytes, at: int) -> int:
+    """Return the length of the skippable frame at `at`, its header included; 0 where its header is cut off."""
+    return 8 + int.from_bytes(raw[at + 4 : at + 8], "little") if len(raw) >= at + 8 else 0
+
+
+def frame_end(raw: bytes, at: int) -> int:
+    """Return where the frame at `at` ends, from its headers alone (RFC 8878 3.1.1); -1 where `raw` ends before.
+
+    Raises FrameError.
+    """
+    if len(raw) < at + 5:
+        return -1
+    if not raw.startswith(MAGIC, at):
+        raise FrameError("not a zstd frame")
+    flags = raw[at + 4]
+    if flags & 0b1000:
+        raise FrameError("a zstd frame header has its reserved bit set")
+    single = flags >> 5 & 1
+    place = at + 5 + (1 - single) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
+    while place + 3 <= len(raw):
+        header = raw[place] | raw[place + 1] << 8 | raw[place + 2] << 16
+        kind, size = header >> 1 & 3, header >> 3
+        if kind == 3 or (size > MAX_BLOCK_BYTES and kind != 1):
+            raise FrameError("a zstd block has no valid header")
+        place += 3 + (1 if kind == 1 else size)
+        if header & 1:
+            place += 4 * (flags >> 2 & 1)
+            return place if place <= len(raw) else -1
+    return -1
+
+
+def dictionary_of(file: BinaryIO) -> zstandard.ZstdCompressionDict | None:
+    """Return the dictionary a WARC begins with (iipc warc-zstd 1.0, raw or itself a zstd frame), None without one.
+
+    Leaves the file at its start. Raises FrameError where there is one that cannot be used.
+    """
+    file.seek(0)
+    header = file.read(8)
+    data = b""
+    n_bytes = skippable_bytes(header, 0) - 8
+    if header.startswith(DICTIONARY_MAGIC) and 0 <= n_bytes <= MAX_DICTIONARY_BYTES:
+        data = file.read(n_bytes)
+    file.seek(0)
+    if not header.startswith(DICTIONARY_MAGIC):
+        return None
+    if not data or len(data) < n_bytes:
+        raise FrameError("zstd_dict: the dictionary is cut off or larger than 8 MiB")
+    try:
+        if data.startswith(MAGIC):
+            data = decompressor(None).stream_reader(data).read(MAX_DICTIONARY_BYTES)
+        dictionary = zstandard.ZstdCompressionDict(data, dict_type=zstandard.DICT_TYPE_FULLDICT)
+        decompressor(dictionary).decompress(_EMPTY)  # only now is it looked at
+        return dictionary
+    except zstandard.ZstdError as error:
+        raise FrameError(f"zstd_dict: the dictionary cannot be used: {error}") from error
+
+
+def decompressor(dictionary: zstandard.ZstdCompressionDict | None) -> zstandard.ZstdDecompressor:
+    """Return a decompressor with the project's limits."""
+    return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW_BYTES)
+
+
+def head_of(file: BinaryIO, n_bytes: int) -> bytes:
+    """Return the first decompressed bytes, over dictionary and skippable frames; b"" where that is not possible."""
+    try:
+        dictionary = dictionary_of(file)
+    except FrameError:
+        return b""
+    at = 0
+    while is_skippable(raw := file.read(8)) and len(raw) == 8:
+        at += skippable_bytes(raw, 0)
+        file.seek(at)
+    raw += file.read(n_bytes + 2 * MAX_BLOCK_BYTES)  # nothing comes out of a block before all of it is in
+    file.seek(0)
+    reader = decompressor(dictionary).stream_reader(io.BytesIO(raw), read_across_frames=True)
+    head = b""
+    try:
+        while len(head) < n_bytes and (part := reader.read(n_bytes - len(head))):
+            head += part
+    except zstandard.ZstdError:
+        pass
+    return head
