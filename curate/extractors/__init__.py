@@ -1,1 +1,73 @@
-"""Extractors: what turns the HTML of one page into the text of its main content, one module an engine."""
+"""The extractors by name: each is a function from a page's UTF-8 bytes to its main text."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from curate.errors import InputError
+
+if TYPE_CHECKING:
+    from curate.extractors.child import Child
+
+EXTRACTORS = ("resiliparse", "trafilatura")
+KEEP = ("recall", "balanced", "precision")
+CANNOT = {  # what an engine has no setting for
+    "resiliparse": {"keep": ("precision",), "format": ("markdown",)},
+}
+TIMEOUT_S = 10.0  # trafilatura's slowest of 5,475 real pages took 2 s; the runner takes 120 s on a batch for a hang
+MAX_MEMORY_BYTES = 2 << 30  # address space of a child; real pages need less than a tenth of it
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What an extractor made of one page.
+
+    `caps_hit` names the limits of our scanner that the page ran into; what lies behind them is not in the text.
+    `failed` is null, or the reason why there is no text: extractor_timeout, extractor_crash.
+    """
+
+    text: str
+    caps_hit: tuple[str, ...] = ()
+    failed: str | None = None
+
+
+Extractor = Callable[[bytes], Extraction]
+
+
+def extractor_of(
+    name: str,
+    *,
+    keep: str = "balanced",
+    markdown: bool = False,
+    comments: bool = False,
+    timeout_s: float = TIMEOUT_S,
+    max_memory_bytes: int = MAX_MEMORY_BYTES,
+) -> Extractor:
+    """Return an extractor, behind a child that may be killed.
+
+    It is called with valid UTF-8. Extractors are kept, and with them their children, one per setting and process. Raises InputError for what an engine cannot do.
+    """
+    check(name, keep, "markdown" if markdown else "text")
+    child = _child_of(name, keep, markdown, comments, max_memory_bytes)
+    return functools.partial(child.extract, timeout_s=timeout_s)
+
+
+def check(name: str, keep: str, format: str) -> None:
+    """Raise InputError for an extractor that is not there, or a setting that it does not have."""
+    if name not in EXTRACTORS:
+        raise InputError(f"extractor is {name!r}; allowed: {', '.join(EXTRACTORS)}")
+    for setting, value, known in (("keep", keep, KEEP), ("format", format, ("text", "markdown"))):
+        can = [word for word in known if word not in CANNOT.get(name, {}).get(setting, ())]
+        if value not in can:
+            raise InputError(f"{setting} is {value!r}; allowed with extractor {name}: {', '.join(can)}")
+
+
+@functools.cache
+def _child_of(name: str, keep: str, markdown: bool, comments: bool, max_memory_bytes: int) -> Child:
+    from curate.extractors.child import Child
+
+    options = {"keep": keep, "markdown": markdown, "comments": comments}
+    return Child(f"curate.extractors.native:{name}", options, max_memory_bytes=max_memory_bytes)
