@@ -26,6 +26,9 @@ __all__ = [
 
 PathLike = str | os.PathLike[str]
 
+# Options of a run that a step's command has beside the step's parameters.
+RUN_OPTIONS = ("workers", "format", "ledger", "shard_bytes")
+
 
 def run(
     recipe: Recipe | PathLike,
@@ -61,9 +64,12 @@ def plan(recipe: Recipe | PathLike, inputs: Sequence[PathLike] = ()) -> Any:
     return made, planned, split_into_phases(made, reading_key(planned))
 
 
-def ingest(inputs: Sequence[PathLike], out: PathLike, **options: Any) -> Summary:
-    """Turn crawls into documents: the source and `extract`. Text that is already text skips extraction."""
-    return run_step("extract", inputs, out, recipe_name="ingest", **options)
+def ingest(inputs: Sequence[PathLike], out: PathLike, **given: Any) -> Summary:
+    """Turn crawls into documents: the source and `extract`. Text that is already text skips extraction.
+
+    `given` are parameters of `extract` and options of a run, as in `api.extract`.
+    """
+    return _step_function("extract", inputs, out, recipe_name="ingest", **given)
 
 
 def run_step(
@@ -80,6 +86,15 @@ def run_step(
     return run(recipe, inputs, out, **options)
 
 
+def beside_run_options(step: str, parameter: str) -> str:
+    """Return what a step's parameter is called where options of a run stand beside it.
+
+    Its own name, unless a run's option has it: then the step's name comes first, `format` of `extract` is
+    `extract_format` (`--extract-format`). In recipes parameters stand alone, and keep their names.
+    """
+    return f"{step}_{parameter}" if parameter in RUN_OPTIONS else parameter
+
+
 def steps() -> dict[str, str]:
     """Return the name and summary of every step."""
     return {name: entry.summary for name, entry in STEPS.items()}
@@ -92,18 +107,10 @@ def __getattr__(name: str) -> Callable[..., Summary]:
 
 
 def _step_function(name: str, inputs: Sequence[PathLike], out: PathLike, **given: Any) -> Summary:
-    run_words = {
-        "workers",
-        "batch_docs",
-        "ledger",
-        "allow_failed",
-        "stall_s",
-        "train",
-        "seed",
-        "format",
-        "shard_bytes",
-        "reporter",
-    }
-    params = {k: v for k, v in given.items() if k not in run_words}
+    run_words = (
+        *RUN_OPTIONS, "batch_docs", "allow_failed", "stall_s", "train", "seed", "reporter", "recipe_name",
+    )  # fmt: skip
+    own_names = {beside_run_options(name, option): option for option in RUN_OPTIONS}
+    params = {own_names.get(k, k): v for k, v in given.items() if k not in run_words}
     options = {k: v for k, v in given.items() if k in run_words}
     return run_step(name, inputs, out, params=params, **options)

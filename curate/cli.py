@@ -35,6 +35,10 @@ from curate.registry import STEPS
 EXIT_CODES = """Exit codes: 0 ok, 2 bad input or configuration (nothing was done), 3 finished with failed shards,
 4 accounting violated, 75 stopped and resumable, 130 interrupted."""
 
+INGEST = """Turn crawls into documents. Input that is text already (JSONL, Parquet) skips extraction.
+
+This is `curate extract` by the name of what it is for; its options are explained there."""
+
 # functions of train.api
 TRAINER = {
     "train": "Train a language model on token shards.",
@@ -66,16 +70,19 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    functions: list[tuple[str, Callable[..., None]]] = [("Runs", f) for f in (run, plan, ingest)]
-    functions += [("Questions", f) for f in (why, status, verify, gc, steps)]
-    for panel, function in functions[:3]:
-        app.command(rich_help_panel=panel)(guarded(function))
+    questions: tuple[Callable[..., None], ...] = (why, status, verify, gc, steps)
+    for function in (run, plan):
+        app.command(rich_help_panel="Runs")(guarded(function))
+    ingest = step_command("extract", recipe_name="ingest", doc=INGEST) if wanted == "ingest" else _listed
+    app.command("ingest", help=ingest.__doc__ if wanted == "ingest" else INGEST, rich_help_panel="Runs")(
+        guarded(ingest)
+    )
     for name, entry in STEPS.items():
         command = step_command(name) if wanted == _dashed(name) else _listed
         help_text = command.__doc__ if wanted == _dashed(name) else entry.summary
         app.command(_dashed(name), help=help_text, rich_help_panel="Steps, as recipes of one step")(guarded(command))
-    for panel, function in functions[3:]:
-        app.command(rich_help_panel=panel)(guarded(function))
+    for question in questions:
+        app.command(rich_help_panel="Questions")(guarded(question))
     for name, summary in TRAINER.items():
         command = trainer_command(name) if wanted == name else _listed
         app.command(name, help=summary, rich_help_panel="Trainer")(guarded(command))
@@ -159,21 +166,6 @@ def plan(
         ],
     }
     _answer({**found, "shards": planned.to_json()}, plan_lines(found), as_json)
-
-
-def ingest(
-    inputs: Annotated[list[str], typer.Argument(help="Crawls: files, folders or globs.")],
-    out: Out = Path("out"),
-    workers: Workers = None,
-    format: Format = None,
-    shard_bytes: ShardBytes = None,
-    as_json: Json = False,
-) -> None:
-    """Turn crawls into documents. Input that is text already (JSONL, Parquet) skips extraction."""
-    from curate import api
-
-    options: dict[str, Any] = {"workers": workers, "format": format, "shard_bytes": shard_bytes}
-    report_run(lambda reporter: api.ingest(inputs, out, reporter=reporter, **options), as_json)
 
 
 def why(

@@ -64,8 +64,11 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def step_command(name: str) -> Callable[..., None]:
-    """Return the command of one step: its parameters become options."""
+def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..., None]:
+    """Return the command of one step: its parameters become options.
+
+    `recipe_name` and `doc` are of a command that does the step under another name.
+    """
     from curate import api
     from curate.recipe import coerce
     from curate.registry import params, step_class
@@ -74,8 +77,12 @@ def step_command(name: str) -> Callable[..., None]:
     own = [param for param in params(cls) if _option_type(param.type) is not None]
 
     def command(inputs: list[str], out: Path, **given: Any) -> None:
-        as_json, words = given.pop("as_json"), {"workers", "format", "ledger", "shard_bytes"}
-        step_params = {k: (list(v) if isinstance(v, (list, tuple)) else v) for k, v in given.items() if k not in words}
+        as_json, words = given.pop("as_json"), api.RUN_OPTIONS
+        own_names = {api.beside_run_options(name, param.name): param.name for param in own}
+        step_params = {
+            own_names.get(k, k): (list(v) if isinstance(v, (list, tuple)) else v)
+            for k, v in given.items() if k not in words
+        }  # fmt: skip
         hints = {param.name: param for param in own}
         chosen = {
             k: v for k, v in step_params.items()
@@ -84,6 +91,7 @@ def step_command(name: str) -> Callable[..., None]:
         if chosen.get("mode") == "drop":
             del chosen["mode"]
         options = {k: v for k, v in given.items() if k in words}
+        options["recipe_name"] = recipe_name
         report_run(
             lambda reporter: api.run_step(name, inputs, out, params=chosen, reporter=reporter, **options), as_json
         )
@@ -99,7 +107,8 @@ def step_command(name: str) -> Callable[..., None]:
         default = list(param.default) if isinstance(param.default, tuple) else param.default
         default = inspect.Parameter.empty if default is dataclasses.MISSING else default
         option = Annotated[_option_type(param.type), typer.Option(help=param.help or None)]  # type: ignore[valid-type]
-        parameters.append(inspect.Parameter(param.name, keyword, annotation=option, default=default))
+        option_name = api.beside_run_options(name, param.name)
+        parameters.append(inspect.Parameter(option_name, keyword, annotation=option, default=default))
     if cls.kind == "stage":
         mode = Annotated[Literal["drop", "tag"], typer.Option(help="Drop docs, or only write the reason as a column.")]
         parameters.append(inspect.Parameter("mode", keyword, annotation=mode, default="drop"))
@@ -109,7 +118,8 @@ def step_command(name: str) -> Callable[..., None]:
     ]  # fmt: skip
     for word, kind, default in shared:
         parameters.append(inspect.Parameter(word, keyword, annotation=kind, default=default))
-    return _with_signature(command, parameters, _as_help(f"{STEPS[name].summary}\n\n{inspect.getdoc(cls) or ''}"))
+    doc = doc or f"{STEPS[name].summary}\n\n{inspect.getdoc(cls) or ''}"
+    return _with_signature(command, parameters, _as_help(doc))
 
 
 def _as_help(doc: str) -> str:
@@ -126,7 +136,7 @@ def _option_type(kind: Any) -> Any:
         option = _option_type(inner[0]) if len(inner) == 1 else None
         return None if option is None else option | None
     if origin is tuple:
-        return list[str] if args[:1] == (str,) else None
+        return list[args[0]] if args[:1] in ((str,), (Path,)) else None  # type: ignore[valid-type]
     return kind if origin is Literal or kind in (str, int, float, bool, Path) else None
 
 

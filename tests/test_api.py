@@ -82,3 +82,10 @@ def test_docs_of_one_run_are_read_by_the_next_with_their_ids(tmp_path: Path, inp
 
 def test_steps_are_listed_with_their_summaries() -> None:
     assert api.steps() == {name: entry.summary for name, entry in STEPS.items()}
+
+
+def test_ingest_takes_the_parameters_of_extract(tmp_path: Path, inputs: Path) -> None:
+    api.ingest([inputs], tmp_path / "out", extractor="trafilatura", workers=1)
+    resolved = (tmp_path / "out" / "run.json").read_text()
+    assert '"ingest"' in resolved
+    assert '"trafilatura"' in resolved

@@ -48,7 +48,8 @@ def extractor_of(
 ) -> Extractor:
     """Return an extractor, behind a child that may be killed.
 
-    It is called with valid UTF-8. Extractors are kept, and with them their children, one per setting and process. Raises InputError for what an engine cannot do.
+    It is called with valid UTF-8. Extractors are kept, and with them their children, one per setting and process.
+    Raises InputError for what an engine cannot do.
     """
     check(name, keep, "markdown" if markdown else "text")
     child = _child_of(name, keep, markdown, comments, max_memory_bytes)
