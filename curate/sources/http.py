@@ -1,209 +1,179 @@
-"""Reads an HTTP response as a crawler stored it: status, content type, and the payload with its codings undone."""
+"""Reads an HTTP response as a crawler stored it: status, header fields, and the payload with its codings undone."""
 
 from __future__ import annotations
 
 import re
-import zlib
-from contextlib import suppress
-from dataclasses import dataclass
+from functools import lru_cache
+
+from curate.sources.codings import (
+    DecompressRatioError,
+    TooLargeError,
+    UndecodableError,
+    dechunk,
+    decode,
+    looks_like_html,
+)
+
+__all__ = [  # with what callers of payload_of need of the codings
+    "HTML_MIMES",
+    "KEPT_HEADERS",
+    "DecompressRatioError",
+    "Response",
+    "TooLargeError",
+    "UndecodableError",
+    "charset_of",
+    "kept_headers",
+    "looks_like_html",
+    "mime_of",
+    "parse_response",
+    "payload_of",
+    "sniffed_family",
+]
 
 MAX_HEAD_BYTES = 256 << 10
-MAX_PAYLOAD_BYTES = 64 << 20  # after decoding; larger payloads are refused, not cut
+MAX_TYPE_CHARS = 256  # of a Content-Type that is remembered
 KEPT_HEADERS = ("content-language", "last-modified", "link", "tdm-policy", "tdm-reservation", "x-robots-tag")
-MAX_CODINGS = 3  # stacked content codings; more are an attack
 HTML_MIMES = frozenset({"text/html", "application/xhtml+xml"})
 
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
+_STATUS = re.compile(rb"[\r\n]{0,4}(?:HTTP(?:/\d(?:\.\d)?)?[ \t]+(\d{3})|:status:[ \t]*(\d{3}))(?!\d)", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\n\r?\n")
-_CHARSET = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([\w.:+-]{1,40})", re.IGNORECASE | re.ASCII)
-_FIELD = re.compile(r"\n([^\s:][^\r\n:]{0,127}):[ \t]*([^\r\n]*)")
-_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]{0,1024})?\r?\n")
-_HTML_START = re.compile(  # the tags of the WHATWG MIME sniffing standard, section 7.1, that open a page
-    rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]*<(?:!doctype html|html|head|body|title|!--|script|meta|h1|div|p|table)[\s/>-]",
-    re.IGNORECASE,
+_USED_FIELD = re.compile(
+    rb"\n(content-(?:type|encoding|language)|transfer-encoding|last-modified|link|tdm-(?:policy|reservation)|x-robots-tag)"
+    rb"[ \t]{0,99}:([^\r\n]*)"
+)
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes on with the field above
+_TYPE_VALUE = re.compile(r"(?:[^,\"]+|\"[^\"]*\"?)+")
+_TYPE = re.compile(r"\s*([^\s;,(/]{1,99}/[^\s;,(/]{1,99})")
+_UNKNOWN_TYPES = frozenset({"*/*", "application/unknown", "unknown/unknown"})  # say nothing; MIME sniffing, section 7
+_CHARSET = re.compile(
+    r";\s{0,9}charset\s{0,9}=\s{0,9}(?:\"([^\"]{0,99})\"?|([^\s;,\"]{1,99}))", re.IGNORECASE | re.ASCII
+)
+_SEPARATOR = re.compile(r"[,\s]+")
+_PLAIN_CODINGS = frozenset({"", "identity", "none", "utf-8", "binary", "8bit", "7bit", "chunked"})
+# The first bytes of files that are no pages: MIME sniffing standard, section 6, and other common formats.
+_MAGIC = re.compile(
+    rb"(?P<application>%PDF-|%!PS-Adobe|PK\x03\x04|PK\x05\x06|\x1f\x8b\x08|\x28\xb5\x2f\xfd|BZh[1-9]1AY&SY|\xfd7zXZ\x00"
+    rb"|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\xd0\xcf\x11\xe0|\{\\rtf|\x7fELF|MZ[\x90\x00P]\x00|\xca\xfe\xba\xbe|\x00asm"
+    rb"|SQLite format 3\x00|[FC]WS[\x03-\x08\x0b\x0e-\x1f]|.{257}ustar)"
+    rb"|(?P<image>\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF....WEBP|BM....\x00\x00\x00\x00|II\*\x00|MM\x00\*"
+    rb"|\x00\x00[\x01\x02]\x00[^\x00]\x00|....ftyp(?:avif|heic|mif1)|8BPS\x00)"
+    rb"|(?P<audio>ID3[\x02-\x04]|RIFF....WAVE|fLaC\x00|MThd\x00|....ftypM4A)"
+    rb"|(?P<video>....ftyp|\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\x00\x00\x01[\xb3\xba]|OggS\x00)"
+    rb"|(?P<font>wOF[F2]|OTTO\x00|\x00\x01\x00\x00\x00|ttcf\x00)",
+    re.DOTALL,
 )
 
 
-class UndecodableError(Exception):
-    """The payload does not follow its declared content coding."""
-
-
-class TooLargeError(Exception):
-    """The payload decodes to more than MAX_PAYLOAD_BYTES."""
-
-
-@dataclass(frozen=True)
 class Response:
-    """An HTTP response. `headers` have lower-case names; of a repeated one the last stays, as in browsers."""
+    """An HTTP response. Of its header only the fields that this project uses are read; names are in lower case.
 
-    status: int
-    headers: dict[str, str]
-    body: bytes  # as sent
+    Fields that are repeated are joined by ", ", as RFC 9110 (5.3) has it.
+    """
+
+    __slots__ = ("_block", "_body_at", "fields", "status")
+
+    def __init__(self, status: int, fields: dict[bytes, bytes], block: bytes, body_at: int) -> None:
+        self.status = status
+        self.fields = fields
+        self._block = block
+        self._body_at = body_at
+
+    @property
+    def body(self) -> bytes:
+        """The body as sent."""
+        return self._block[self._body_at :]
 
     @property
     def mime(self) -> str:
-        return mime_of(self.headers.get("content-type", ""))
+        return mime_of(self.field("content-type"))
 
     @property
     def charset(self) -> str | None:
-        return charset_of(self.headers.get("content-type", ""))
+        return charset_of(self.field("content-type"))
 
-
-def kept_headers(response: Response) -> dict[str, str]:
-    """Return the headers that say something of the page itself, for the `http_headers` column."""
-    return {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-
-
-def mime_of(content_type: str) -> str:
-    """Return the type without parameters, in lower case; "" where there is none."""
-    return content_type.partition(";")[0].partition(",")[0].strip().lower()
-
-
-def charset_of(content_type: str) -> str | None:
-    """Return the charset parameter in lower case, as sent."""
-    found = _CHARSET.search(content_type)
-    return found.group(1).lower() if found else None
+    def field(self, name: str) -> str:
+        """Return the value of a field, read as UTF-8 or else as Latin-1; "" where there is none."""
+        value = self.fields.get(name.encode())
+        if value is None:
+            return ""
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
 
 
 def parse_response(block: bytes) -> Response | None:
-    """Return the response in the block of a WARC record, or None where it does not start with a status line."""
+    """Return the response in the block of a WARC record, or None where it is none that can be read.
+
+    A response starts with a status line (its text, and the version's number, may be missing) or with HTTP/2's
+    `:status`; HTTP/0.9, a body alone, is not taken for one. A head over MAX_HEAD_BYTES makes it none, too.
+    """
     status = _STATUS.match(block)
     if status is None:
         return None
     end = _HEAD_END.search(block, 0, MAX_HEAD_BYTES)
-    head = block[: end.start()] if end else block[:MAX_HEAD_BYTES]
-    fields = _FIELD.findall(head.decode("latin-1"))
-    headers = {name.rstrip().lower(): value.rstrip() for name, value in fields}
-    return Response(int(status.group(1)), headers, block[end.end() :] if end else b"")
+    if end is None and len(block) > MAX_HEAD_BYTES:
+        return None
+    head = block[: end.start()] if end else block
+    return Response(int(status[1] or status[2]), _used_fields(head), block, end.end() if end else len(block))
 
 
-def looks_like_html(body: bytes) -> bool:
-    """Say whether a payload without a declared type starts like a page."""
-    return _HTML_START.match(body) is not None
+def _used_fields(head: bytes) -> dict[bytes, bytes]:
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    fields: dict[bytes, bytes] = {}
+    for found in _USED_FIELD.finditer(head.lower()):
+        name, value = found[1], head[found.start(2) : found.end()].strip()
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
+
+
+def kept_headers(response: Response) -> dict[str, str]:
+    """Return the headers that say something of the page itself, for the `http_headers` column."""
+    return {name: value for name in KEPT_HEADERS if (value := response.field(name))}
+
+
+def mime_of(content_type: str) -> str:
+    """Return the type without parameters, in lower case; "" where there is none that browsers heed."""
+    return _type_of(content_type)[0] if len(content_type) > MAX_TYPE_CHARS else _cached_type_of(content_type)[0]
+
+
+def charset_of(content_type: str) -> str | None:
+    """Return the charset parameter in lower case, as sent."""
+    return _type_of(content_type)[1] if len(content_type) > MAX_TYPE_CHARS else _cached_type_of(content_type)[1]
+
+
+def _type_of(content_type: str) -> tuple[str, str | None]:
+    """Return type and charset: of several values the last valid one, as browsers do (Fetch standard, 3.6.2)."""
+    mime, charset = "", None
+    for value in _TYPE_VALUE.findall(content_type):
+        found = _TYPE.match(value)
+        if found is None or (essence := found[1].lower()) in _UNKNOWN_TYPES:
+            continue
+        label = _CHARSET.search(value)
+        if label or essence != mime:
+            charset = (label[1] or label[2] or "").lower() or None if label else None
+        mime = essence
+    return mime, charset
+
+
+_cached_type_of = lru_cache(maxsize=1024)(_type_of)  # the web uses few
+
+
+def sniffed_family(payload: bytes) -> str | None:
+    """Return what a payload is by its first bytes, where that is no page: application, audio, font, image, video."""
+    found = None if payload.startswith((b"<", b"\n", b"\r")) else _MAGIC.match(payload)
+    return found.lastgroup if found else None
 
 
 def payload_of(response: Response) -> bytes:
-    """Return the body with transfer and content codings undone.
+    """Return the body with transfer and content codings undone; see `codings.dechunk` and `codings.decode`.
 
-    Crawlers often store a body decoded and keep the header: a body that is not in the coding it declares is
-    taken as it is if it starts like a page. A coded body that breaks off is decoded up to there.
-
-    Raises UndecodableError and TooLargeError.
+    Raises UndecodableError, TooLargeError and DecompressRatioError.
     """
     body = response.body
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+    transfer, content = response.field("transfer-encoding").lower(), response.field("content-encoding").lower()
+    if "chunked" in transfer:
         body = dechunk(body)
-    codings = [c for c in re.split(r"[,\s]+", response.headers.get("content-encoding", "").lower()) if c]
-    codings = [c for c in codings if c not in ("identity", "none", "utf-8", "binary", "8bit", "7bit")]
-    if len(codings) > MAX_CODINGS:
-        raise UndecodableError(f"{len(codings)} content codings")
-    for coding in reversed(codings):
-        body = _decode(body, coding)
-    return body
-
-
-def dechunk(body: bytes) -> bytes:
-    """Undo chunked transfer coding; from the first fault on, bytes are kept as they are.
-
-    A body that never was chunked comes back unchanged, a cut one up to the cut.
-    """
-    parts: list[bytes] = []
-    at = 0
-    while found := _CHUNK_SIZE.match(body, at):
-        size = int(found.group(1), 16)
-        if size == 0:
-            return b"".join(parts)
-        parts.append(body[found.end() : found.end() + size])
-        at = found.end() + size
-        if body.startswith(b"\r\n", at):
-            at += 2
-        elif body.startswith(b"\n", at):
-            at += 1
-        elif at < len(body):  # the size is wrong
-            break
-    return b"".join([*parts, body[at:]])
-
-
-def _decode(body: bytes, coding: str) -> bytes:
-    if not body:
-        return body
-    if coding in ("gzip", "x-gzip"):
-        decoded = _gunzip(body) if body.startswith(b"\x1f\x8b") else None
-    elif coding in ("deflate", "x-deflate"):
-        decoded = _inflate(body, zlib.MAX_WBITS) or _inflate(body, -zlib.MAX_WBITS)
-    elif coding == "br":
-        decoded = _brotli(body)
-    elif coding in ("zstd", "x-zstd"):
-        decoded = _zstd(body)
-    else:
-        decoded = None
-    if decoded:
-        return decoded
-    if looks_like_html(body):
-        return body
-    raise UndecodableError(f"not in its content coding {coding[:20]!r}")
-
-
-def _bounded(decoded: bytes) -> bytes:
-    if len(decoded) > MAX_PAYLOAD_BYTES:
-        raise TooLargeError
-    return decoded
-
-
-def _gunzip(body: bytes) -> bytes | None:
-    decoded = b""
-    while body.startswith(b"\x1f\x8b"):  # several members make one body
-        part, body = _inflate_member(body, 31, MAX_PAYLOAD_BYTES + 1 - len(decoded))
-        if not part:
-            break
-        decoded = _bounded(decoded + part)
-    return decoded or None
-
-
-def _inflate(body: bytes, wbits: int) -> bytes | None:
-    return _bounded(_inflate_member(body, wbits, MAX_PAYLOAD_BYTES + 1)[0]) or None
-
-
-def _inflate_member(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bytes]:
-    """Return what can be inflated of the first member, at most `max_bytes`, and what stands behind it."""
-    inflater = zlib.decompressobj(wbits)
-    parts: list[bytes] = []
-    left = max_bytes
-    for at in range(0, len(body), 4096):  # small steps, so that a fault costs no more than one of them
-        try:
-            parts.append(inflater.decompress(body[at : at + 4096], left))
-        except zlib.error:
-            return b"".join(parts), b""
-        left -= len(parts[-1])
-        if left <= 0:
-            break
-        if inflater.eof:
-            return b"".join(parts), inflater.unused_data + body[at + 4096 :]
-    return b"".join(parts), b""
-
-
-def _brotli(body: bytes) -> bytes | None:
-    import brotli
-
-    decoder = brotli.Decompressor()
-    parts: list[bytes] = []
-    n_bytes = 0
-    with suppress(brotli.error):  # what was decoded up to the fault counts; nothing at all is reported by the caller
-        parts.append(decoder.process(body, output_buffer_limit=1 << 20))
-        while parts[-1] and n_bytes <= MAX_PAYLOAD_BYTES:
-            n_bytes += len(parts[-1])
-            parts.append(decoder.process(b"", output_buffer_limit=1 << 20))
-    return _bounded(b"".join(parts)) or None
-
-
-def _zstd(body: bytes) -> bytes | None:
-    import zstandard
-
-    parts: list[bytes] = []
-    n_bytes = 0
-    with suppress(zstandard.ZstdError):  # as above
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body, read_across_frames=True)
-        while n_bytes <= MAX_PAYLOAD_BYTES and (part := reader.read(1 << 20)):
-            parts.append(part)
-            n_bytes += len(part)
-    return _bounded(b"".join(parts)) or None
+    found = _SEPARATOR.split(f"{content},{transfer}") if content or transfer else ()
+    return decode(body, [coding for coding in found if coding not in _PLAIN_CODINGS])

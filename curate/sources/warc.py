@@ -33,12 +33,13 @@ class Warc:
     """WARC 0.17 to 1.1: responses with status 200 and resources, both with an HTML type.
 
     Every record is counted once under one kind. Docs: `response`, `resource`. Others: their WARC type;
-    `dns`, `not_http`; `status:404`; `mime:image`, `mime:none` …; `undecodable_http`; `too_large` (a block or a
-    decoded payload over 64 MiB); `unknown_type`. Kinds come from closed sets, so that no file can invent many.
+    `dns`, `not_http`; `status:404`; `mime:image`, `mime:none` …; `undecodable_http`; `decompress_ratio` (a
+    bomb); `too_large` (a block or a decoded payload over 64 MiB); `unknown_type`. Kinds come from closed sets,
+    so that no file can invent many. A payload that starts like a PDF or an image is counted as that.
     """
 
     kind = "warc"
-    version = 2
+    version = 3
     schema = HTML_SCHEMA
     uses: tuple[str, ...] = ("brotli", "isal", "zstandard")
 
@@ -128,6 +129,10 @@ def _response_page(response: http.Response) -> tuple[str, Page | None]:
         return "undecodable_http", None
     except http.TooLargeError:
         return "too_large", None
+    except http.DecompressRatioError:
+        return "decompress_ratio", None
+    if family := http.sniffed_family(html):  # a PDF or an image, whatever its header says
+        return f"mime:{family}", None
     if not response.mime and not http.looks_like_html(html):
         return "mime:none", None
     return "response", Page(html, response.charset, http.kept_headers(response))

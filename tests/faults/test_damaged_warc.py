@@ -131,7 +131,7 @@ def test_plain_file_with_garbage_missing_bytes_and_a_cut(tmp_path: Path) -> None
 
 
 def test_bait_inside_payloads_makes_no_records(tmp_path: Path) -> None:
-    bait = b"\x1f\x8b\x08\x00\x00\x00\x00\x00" + gzip.compress(b"no record") + b"\nWARC/1.0\r\nno field\r\n"
+    bait = b"<p>\x1f\x8b\x08\x00\x00\x00\x00\x00" + gzip.compress(b"no record") + b"\nWARC/1.0\r\nno field\r\n"
     records = [record(http_response(bait), url=f"https://example.org/{i}") for i in range(3)]
     stored = [gzip.compress(one, compresslevel=0, mtime=0) for one in records]
     stored[1] = stored[1][:40] + b"\xff" + stored[1][41:-8] + b"\x00" * 8

@@ -136,6 +136,7 @@ def test_batches_stay_small(tmp_path: Path) -> None:
     layout=st.sampled_from(LAYOUTS),
 )
 def test_any_payload_comes_back_unchanged(blocks: list[bytes], layout: str, tmp_path_factory) -> None:
+    blocks = [b"<" + block for block in blocks]  # a page, by its first byte
     records = [record(http_response(block, content_type="text/html"), url=f"u:{i}") for i, block in enumerate(blocks)]
     data = packed(records, layout)
     if not data:
