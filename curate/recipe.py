@@ -269,8 +269,11 @@ def make_step(
         except InputError as error:
             raise RecipeError(str(error), at) from error
         if isinstance(own[key], Path):
-            own[key] = Path(os.path.abspath(os.path.join(folder, own[key])))
+            own[key] = _from_folder(own[key], folder)
             given[key] = str(own[key])
+        elif own[key] and isinstance(own[key], tuple) and isinstance(own[key][0], Path):
+            own[key] = tuple(_from_folder(path, folder) for path in own[key])
+            given[key] = [str(path) for path in own[key]]
     missing = [p.name for p in known.values() if p.default is dataclasses.MISSING and p.name not in own]
     if missing:
         raise RecipeError(f"step `{name}` needs `{missing[0]}`", where)
@@ -286,6 +289,10 @@ def make_step(
             raise RecipeError(f"two steps have the id {base!r}", lines.get("id", where))
         step_id, n = f"{base}_{n}", n + 1
     return Step(id=step_id, name=name, spec=spec, where=where, given=given, **runner)
+
+
+def _from_folder(path: Path, folder: str) -> Path:
+    return Path(os.path.abspath(os.path.join(folder, path)))
 
 
 def _runner_words(
@@ -328,6 +335,8 @@ def coerce(value: Any, kind: Any, what: str) -> Any:
             return value
         raise InputError(f"{what} is one of {', '.join(map(str, args))}; got {value!r}")
     if origin in (tuple, list):
+        if args[:1] == (Path,) and isinstance(value, (str, Path)):
+            value = [value]  # one path needs no brackets
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{what} is a list; got {value!r}")
         return tuple(coerce(v, args[0] if args else str, f"an entry of {what}") for v in value)
