@@ -1,4 +1,4 @@
-"""Models and lists, loaded once per process: fastText models, recognisers of personal data, block lists."""
+"""Models and lists, loaded once per process: fastText models, recognisers of personal data, word lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from curate.errors import InputError
 
@@ -101,50 +101,6 @@ def pii_recognizers(phone_regions: tuple[str, ...]) -> Any:
         credit_card=predefined_recognizers.CreditCardRecognizer(patterns=[card]),
         us_ssn=predefined_recognizers.UsSsnRecognizer(),
     )
-
-
-class UrlBlocklist(NamedTuple):
-    """What a list of sites and pages blocks."""
-
-    hosts: frozenset[str]  # with all hosts under them
-    paths: Mapping[str, tuple[str, ...]]  # host → beginnings of paths
-
-
-@functools.cache
-def load_url_blocklist(path: Path) -> UrlBlocklist:
-    """Return a block list: one domain, host or URL a line.
-
-    Takes plain lists and UT1's, tables whose last column is the domain, and the hosts format (`0.0.0.0 a.com`).
-    `#` and `!` begin a comment. About 100 bytes of memory an entry. Raises InputError where the file is missing,
-    is no UTF-8 text, or blocks nothing.
-    """
-    from curate.sites import host_of, is_ip
-
-    if not path.is_file():
-        raise InputError(f"block list {str(path)!r} is not a file")
-    hosts: set[str] = set()
-    paths: dict[str, list[str]] = {}
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for line in lines:
-                fields = line.partition("#")[0].split()
-                if not fields or fields[0].startswith("!"):
-                    continue
-                for entry in fields[1:] if len(fields) > 1 and is_ip(fields[0]) else fields[-1:]:
-                    url = entry if "//" in entry else f"http://{entry}"
-                    host = host_of(url)
-                    if host is None:
-                        continue  # a line of another kind, such as a header
-                    rest = url.split("//", 1)[1].partition("/")[2]
-                    if rest:
-                        paths.setdefault(host.removeprefix("www."), []).append(f"/{rest}")
-                    else:
-                        hosts.add(host.removeprefix("www."))
-    except UnicodeDecodeError as error:
-        raise InputError(f"block list {str(path)!r} is not UTF-8 text: {error}") from error
-    if not hosts and not paths:
-        raise InputError(f"block list {str(path)!r} blocks nothing; one domain, host or URL a line is expected")
-    return UrlBlocklist(frozenset(hosts), {host: tuple(found) for host, found in paths.items()})
 
 
 @functools.cache

@@ -31,7 +31,10 @@ class Entry:
 
 STEPS: Mapping[str, Entry] = {
     "url_filter": Entry(
-        "curate.stages.url_filter", "UrlFilter", "stage", "Drop docs by their URL: blocked domains and words."
+        "curate.stages.url_filter",
+        "UrlFilter",
+        "stage",
+        "Drop docs by their URL: no web page, on a list, with such words.",
     ),
     "extract": Entry("curate.stages.extract", "Extract", "stage", "Turn HTML into the page's main text."),
     "normalize": Entry(

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 PSL_ASSET = "public_suffix_list.dat.gz"
 PSL_VERSION = "publicsuffix/list@e8c9a2b2b2"
+PSL_DATE = "2026-07-24"  # when the snapshot's newest section, ICANN's new top-level domains, was imported
 
 MAX_HOST_CHARS = 253  # RFC 1035, section 2.3.4
 MAX_LABEL_CHARS = 63
@@ -34,6 +35,8 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f#/:<>?@\[\\\]^|%\s]")
 _PORT = re.compile(r":[0-9]*\Z")
 _IPV4_NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z")
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # other full stops, UTS #46
+# A host that needs nothing done: most do not. Its last label is no number, and none is punycode.
+_PLAIN = re.compile(r"https?://((?:(?!xn--)[a-z0-9][a-z0-9-]{0,62}\.)+(?!xn--)[a-z][a-z0-9-]{0,62})(?![^/?#])")
 _IGNORED = str.maketrans("", "", "\u00ad\u200b\u2060\ufeff")  # "ignored" there
 _JOINERS = "\u200c\u200d"  # the only hidden characters a name may have: Persian and Indic spelling need them
 
@@ -67,6 +70,9 @@ def host_of(url: str | None) -> str | None:
     """
     if url is None:
         return None
+    plain = _PLAIN.match(url)
+    if plain and len(plain[1]) <= MAX_HOST_CHARS:
+        return plain[1]
     url = url.strip(_STRIPPED).translate(_TABS_AND_BREAKS)
     special = _SPECIAL.match(url)
     begin = special or _OTHER.match(url)
@@ -96,7 +102,7 @@ def _name(host: str) -> str | None:
         return None
     if any(not 0 < len(label) <= MAX_LABEL_CHARS for label in labels):
         return None
-    if not (name.isascii() or all(char.isprintable() or char in _JOINERS for char in name)):
+    if not _is_visible(name):
         return None
     return _ipv4(labels) if _IPV4_NUMBER.match(labels[-1]) else name
 
@@ -110,8 +116,12 @@ def _decoded(label: str) -> str:
         clean = text.encode("punycode").decode("ascii") == label[4:]  # lone surrogates fail here
     except (UnicodeError, OverflowError):
         return label
-    stable = unicodedata.normalize("NFKC", text).lower() == text
-    return text if clean and stable and not text.isascii() and text.isprintable() and "." not in text else label
+    stable = unicodedata.normalize("NFKC", text).lower() == text and _is_visible(text)
+    return text if clean and stable and not text.isascii() and "." not in text else label
+
+
+def _is_visible(name: str) -> bool:
+    return name.isascii() or all(char.isprintable() or char in _JOINERS for char in name)
 
 
 def _ipv4(labels: list[str]) -> str | None:
@@ -189,6 +199,16 @@ def registrable_domain(host: str | None) -> str | None:
     n = _n_suffix_labels(host)
     labels = host.split(".")
     return ".".join(labels[-n - 1 :]) if 0 < n < len(labels) else None
+
+
+def has_listed_suffix(host: str | None) -> bool:
+    """Say whether a host ends in a suffix that the list has; `index.html` does not. False for null and addresses."""
+    suffix = public_suffix(host)
+    if suffix is None or suffix == host:
+        return False
+    exact, wildcard, exception = _rules()
+    decoded = ".".join(map(_decoded, suffix.split(".")))
+    return decoded in exact or decoded.partition(".")[2] in wildcard or decoded in exception
 
 
 def site_of(host: str) -> str:

@@ -207,5 +207,5 @@ def test_paths_of_parameters_start_at_the_recipe_as_its_sources_do(tmp_path: Pat
     (tmp_path / "blocked.txt").write_text("bad.example\n")
     (tmp_path / "r.yaml").write_text("steps:\n  - url_filter: {blocklist: blocked.txt}\n")
     step = load_recipe(str(tmp_path / "r.yaml")).steps[0]
-    assert step.spec.blocklist == tmp_path.resolve() / "blocked.txt"
-    assert step.given == {"blocklist": str(tmp_path.resolve() / "blocked.txt")}
+    assert step.spec.blocklist == (tmp_path.resolve() / "blocked.txt",)
+    assert step.given == {"blocklist": [str(tmp_path.resolve() / "blocked.txt")]}
