@@ -1,100 +1,122 @@
-"""Finds WARC records in a file, plain or gzip, and accounts for every byte of it, damaged or not.
+"""Finds the records of a WARC or ARC file, plain or compressed, and accounts for every byte of it, damaged or not.
 
-Why not FastWARC here: it is faster (7,200 against 2,400 pages of 76 KB a second on one core), but it loses all
-records after a damaged gzip member, and a file that was cut ends for it without an error. Extraction takes five
-times as long as reading does here.
+Why not FastWARC here: it is faster, but it loses all records after a damaged gzip member, and a file that was cut
+ends for it without an error.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, NamedTuple, Protocol
 
 from curate.source import Tally
-from curate.sources.streams import MAGIC, RECORD_START, BrokenStreamError, GzipStream, PlainStream, Stream, count_bad
+from curate.sources.streams import BrokenStreamError, Data, PlainStream, count_bad, open_stream
 
-MAX_HEAD_BYTES = 64 << 10  # of the header of one WARC record
+MAX_HEAD_BYTES = 4 << 20  # of the header of one record: crawls hold URLs of some megabytes
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
-NEXT_RECORD = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
-HEAD_END = re.compile(rb"\n\r?\n")
-_FIELD = re.compile(rb"\n([\w.!#$%&'*+^`|~-]{1,128})[ \t]*:[ \t]*([^\r\n]*)")
-_FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes on with the field above
-NEWLINES = re.compile(rb"[\r\n]*")
-_NEXT_RECORD_BYTES = 128  # NEXT_RECORD does not match more
-_LAYOUT_BYTES = 1 << 20  # of a file that begins with neither, in which a plain record is looked for
-_CUT_OFF = "a record is cut off: its Content-Length reaches beyond the end"
-
-Headers = dict[str, str]  # field names in lower case
-
-
-@dataclass(frozen=True)
-class Record:
-    """One WARC record. `block` is None where the reader did not want it, or `too_large` is true."""
-
-    offset_bytes: int
-    headers: Headers
-    block: bytes | None
-    too_large: bool
+MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
+_CLOSING = re.compile(rb"[\r\n]*")
+_PADDING = re.compile(rb"[\x00\r\n]*")
+_CUT_OFF = "a record is cut off: its length reaches beyond the end"
 
 
 class BrokenRecordError(Exception):
     """A record does not follow the format; the stream around it can be read on."""
 
 
+class Head(NamedTuple):
+    """The header of a record: its kind (of a closed set), its length in the file, that of the block behind it."""
+
+    kind: str
+    n_bytes: int
+    length: int
+    fields: Mapping[str, str] | None  # names in lower case; None where the record is only counted
+
+
+class Format(Protocol):
+    """How records look. `data` holds a record at `at`."""
+
+    start_bytes: int  # how long what `find` looks for can be
+
+    def starts(self, head: bytes) -> bool:
+        """Say whether a record begins with these bytes."""
+        ...
+
+    def find(self, data: Data, at: int) -> int:
+        """Return where the next record begins, from `at` on; -1 where none does."""
+        ...
+
+    def head(self, data: Data, at: int) -> Head | None:
+        """Return the header; None where `data` ends before it does. Raises BrokenRecordError."""
+        ...
+
+    def is_closed(self, after: Data) -> bool:
+        """Say whether a record may end in front of these bytes; none stand for the end of a member or file."""
+        ...
+
+
+class Record(NamedTuple):
+    """One record. `block` is None where the reader did not want it, or `too_large` is true."""
+
+    kind: str
+    offset_bytes: int
+    fields: Mapping[str, str]
+    block: memoryview | None
+    too_large: bool
+    span: tuple[int, int]  # where it lies in the file: offset and length
+
+
 class Records:
     """Iterates over the records of one file and fills `tally` with bytes ok, bad and padding.
 
-    `offset_bytes` of a record is that of its gzip member, or its own in a plain file. Where the first member
-    holds several records, as when a whole file was compressed at once, it is the offset in the inflated
+    `offset_bytes` of a record is that of its member (gzip, zstd or lz4), or its own in a plain file. Where the first
+    member holds several records, as when a whole file was compressed at once, it is the offset in the inflated
     stream. In other files a record that is not the first of its member gets `size_bytes` + that offset.
-    Bytes of members that hold several records are counted in steps of up to 16 KiB.
+    Where a member holds several records, `span` divides its bytes in proportion to theirs; of a member over 1 MiB
+    it goes by the steps in which it was inflated.
     """
 
-    def __init__(self, file: BinaryIO, size_bytes: int, tally: Tally, wanted: Callable[[Headers], bool]) -> None:
-        self._plain = None if _is_gzip(file) else PlainStream(file)
-        self._stream: Stream = self._plain or GzipStream(file, tally)
-        self._size_bytes = size_bytes
+    def __init__(self, file: BinaryIO, size_bytes: int, tally: Tally, form: Format) -> None:
+        self._form = form
         self._tally = tally
-        self._wanted = wanted
-        self._buffer = bytearray()  # starts at the current record
-        self._inflated = 0  # offset of the buffer in the inflated stream
+        self._size_bytes = size_bytes
+        self._stream = open_stream(file, tally, form)
+        self._plain = self._stream if isinstance(self._stream, PlainStream) else None
+        self._data: Data = b""
+        self._at = 0  # the current record's place in it
+        self._inflated = 0  # offset of `data` in the inflated stream
         self._accounted = 0  # bytes of the file before it are in the tally
         self._n_members = 0
         self._n_in_member = 0
-        self._member_start = 0
+        self._n_expected: int | None = None  # bytes of a member that holds one record, by its header
+        self._first_start = 0
         self._shared = False  # the first member holds several records
+        self._spanning = False  # members of this file end inside records
 
     def __iter__(self) -> Iterator[Record]:
-        more = self._next_member()
-        while more:
+        while self._next_member():
             try:
                 yield from self._member()
-                more = self._next_member()
             except BrokenStreamError as error:
-                more = self._stream.recover(self._accounted)
-                self._cut(len(self._buffer))
+                self._stream.recover(self._accounted, self._n_expected, anywhere=self._spanning)
+                self._at = len(self._data)
                 self._bad(str(error))
-                self._start_member()
 
     def _next_member(self) -> bool:
-        padding = self._tally.bytes_padding
         more = self._stream.next_member()
-        self._accounted += self._tally.bytes_padding - padding
-        self._start_member()
-        return more
-
-    def _start_member(self) -> None:
+        self._accounted = self._stream.position  # it counted what it passed over
+        self._start = self._stream.member_start
         self._n_members += 1
         self._n_in_member = 0
-        self._member_start = self._stream.position
+        self._n_expected = None
         if self._n_members == 1:
-            self._inflated = self._member_start  # so that no two records get the same offset
+            self._inflated = self._start  # so that no two records get the same offset
+        return more
 
     def _member(self) -> Iterator[Record]:
-        while self._fill(1):
-            if self._buffer[0] in b"\x00\r\n":
+        while self._at < len(self._data) or self._fill(1):
+            if self._data[self._at] in b"\x00\r\n":
                 self._pad()
                 continue
             try:
@@ -104,7 +126,6 @@ class Records:
                 self._bad(str(error))
             else:
                 self._n_in_member += 1
-                self._tally.bytes_ok += self._advance()
                 yield record
         if self._n_in_member:
             self._tally.bytes_ok += self._advance()
@@ -112,114 +133,137 @@ class Records:
             self._tally.bytes_padding += self._advance()
 
     def _record(self) -> Record:
-        """Read the record the buffer starts with, and check that it ends where it says."""
-        headers, start = self._headers()
-        length = _content_length(headers)
-        end = start + length
-        too_large = length > MAX_RECORD_BYTES
-        offset = self._offset()
-        if self._plain and len(self._buffer) < end + 5:  # look first, so that a wrong length costs nothing
-            if self._here() + end > self._size_bytes:
-                raise BrokenRecordError(_CUT_OFF)
-            self._check_end(self._plain.peek(self._here() + end, 5))
+        """Read the record the data starts with, and check that it ends where it says."""
+        head = self._head()
+        start, end = head.n_bytes, head.n_bytes + head.length
+        too_large = head.length > MAX_RECORD_BYTES
+        offset, accounted = self._offset(), self._accounted
+        if self._n_in_member == 0:
+            self._n_expected = end + 4
+        if self._plain and self._here() + end > self._size_bytes:
+            raise BrokenRecordError(_CUT_OFF)
         if too_large:
             self._pass_over(end)
             start = end = 0
-        elif not self._fill(end):
+        elif not self._fill(end, whole=True):
             raise BrokenRecordError(_CUT_OFF)
-        self._fill(end + 5)  # at the end of a gzip member this also checks its checksum
-        self._check_end(bytes(self._buffer[end : end + 5]))
+        self._fill(end + MAX_AFTER_BYTES)  # at the end of a member this also proves its checksum
+        place = self._at + end
+        if not self._form.is_closed(self._data[place : place + MAX_AFTER_BYTES]):
+            raise BrokenRecordError("the length of a record does not lead to its end")
         block = None
-        if not too_large and self._wanted(headers):
-            with memoryview(self._buffer) as view:
-                block = bytes(view[start:end])
-        self._cut(end)
+        if head.fields is not None and not too_large:
+            block = memoryview(self._data)[self._at + start : place]
+        self._at = place
         self._close()
-        return Record(offset, headers, block, too_large)
+        n_bytes = self._advance()
+        self._tally.bytes_ok += n_bytes
+        return Record(head.kind, offset, head.fields or {}, block, too_large, (accounted, n_bytes))
 
-    def _headers(self) -> tuple[Headers, int]:
-        """Return the fields of the record's header and where its block starts in the buffer."""
-        searched = 0
-        while (found := HEAD_END.search(self._buffer, max(0, searched - 2), MAX_HEAD_BYTES)) is None:
-            searched = len(self._buffer)
-            if searched >= MAX_HEAD_BYTES:
-                self._cut(MAX_HEAD_BYTES - _NEXT_RECORD_BYTES)  # never look at these bytes again
+    def _head(self) -> Head:
+        while (head := self._form.head(self._data, self._at)) is None:
+            n_bytes = len(self._data) - self._at
+            if n_bytes >= MAX_HEAD_BYTES:
+                self._at += MAX_HEAD_BYTES - self._form.start_bytes  # never look at these bytes again
                 raise BrokenRecordError("a record header does not end")
-            if not self._fill(searched + 1):
-                break
-        if not RECORD_START.match(self._buffer):
-            raise BrokenRecordError("not a WARC record")
-        if found is None:
-            raise BrokenRecordError("a record header is cut off")
-        return _parse_fields(bytes(self._buffer[: found.start() + 1])), found.end()
+            if not self._fill(n_bytes + 1, whole=True):
+                self._at = len(self._data)  # what begins in it does not end either
+                raise BrokenRecordError("a record header is cut off")
+        return head
 
     def _offset(self) -> int:
         if self._plain:
             return self._here()
         if self._n_in_member == 0 and not self._shared:
-            return self._member_start
+            return self._start
         self._shared = self._shared or self._n_members == 1
-        return self._inflated + (0 if self._shared else self._size_bytes)
+        return self._inflated + self._at + (0 if self._shared else self._size_bytes)
 
-    @staticmethod
-    def _check_end(after: bytes) -> None:
-        closed = after.startswith((b"\r\n\r\n", b"\n\n", b"\x00"))
-        if not closed and not b"WARC/".startswith(after.lstrip(b"\r\n").upper()):
-            raise BrokenRecordError("the Content-Length of a record does not lead to its end")
-
-    # -- the buffer, and bytes accounted for
+    # -- the data, and bytes accounted for
 
     def _here(self) -> int:
-        """The position in the file of the buffer's start; that of the last byte inflated for gzip."""
-        return self._stream.position - (len(self._buffer) if self._plain else 0)
+        """The position in the file of the record's start, or of what was inflated."""
+        left = len(self._data) - self._at
+        if self._plain or not left:
+            return self._stream.position - left
+        n_whole = self._stream.n_whole_bytes
+        n_raw = self._stream.position - self._stream.member_start
+        return self._stream.position - (n_raw * min(left, n_whole) // n_whole if n_whole else 0)
 
     def _advance(self) -> int:
         """Return how many bytes of the file were passed since the last call."""
-        n_bytes = self._here() - self._accounted
+        n_bytes = max(0, self._here() - self._accounted)
         self._accounted += n_bytes
         return n_bytes
 
     def _bad(self, cause: str) -> None:
         count_bad(self._tally, self._accounted, self._advance(), cause)
 
-    def _fill(self, n_bytes: int) -> bool:
-        """Have `n_bytes` in the buffer; False where the member ends before."""
-        while len(self._buffer) < n_bytes:
-            data = self._stream.chunk()
-            if not data:
-                return False
-            self._buffer += data
+    def _fill(self, n_bytes: int, *, whole: bool = False) -> bool:
+        """Have `n_bytes` from the record's start on; False where the member ends before.
+
+        `whole`: the record needs them. If the next member goes on with it, go on there.
+        """
+        left = len(self._data) - self._at
+        if left >= n_bytes:
+            return True
+        parts: list[Data] = []
+        try:
+            while left < n_bytes:
+                data = self._stream.chunk()
+                if not data and not (whole and self._goes_on()):
+                    break
+                parts.append(data)
+                left += len(data)
+        finally:
+            if parts:
+                self._append(parts)
+        return left >= n_bytes
+
+    def _goes_on(self) -> bool:
+        """At the end of a member: say whether the next one goes on with this record, and go there."""
+        if not self._stream.continues():
+            return False
+        self._n_members += 1
+        self._n_expected = None
+        self._spanning = True
         return True
 
-    def _cut(self, n_bytes: int) -> None:
-        """Drop the buffer's first bytes (a bytearray does this without moving the others)."""
-        del self._buffer[:n_bytes]
-        self._inflated += n_bytes
+    def _append(self, parts: list[Data]) -> None:
+        rest = self._data[self._at :] if self._at < len(self._data) else b""
+        self._inflated += self._at
+        self._data = parts[0] if len(parts) == 1 and not rest else b"".join([rest, *parts])
+        self._at = 0
 
     def _pass_over(self, n_bytes: int) -> None:
-        """Drop more bytes than the buffer should ever hold."""
+        """Drop more bytes than should ever be held."""
         if self._plain:
             target = self._here() + n_bytes
-            self._buffer.clear()
-            self._inflated += n_bytes
+            if not self._form.is_closed(self._plain.peek(target, MAX_AFTER_BYTES)):
+                raise BrokenRecordError("the length of a record does not lead to its end")
+            self._inflated += self._at + n_bytes
+            self._data, self._at = b"", 0
             self._plain.seek(target)
             return
-        while n_bytes > len(self._buffer):
-            n_bytes -= len(self._buffer)
-            self._cut(len(self._buffer))
-            if not self._fill(1):
+        while (left := len(self._data) - self._at) < n_bytes:
+            n_bytes -= left
+            self._at = len(self._data)
+            if not self._fill(1, whole=True):
                 raise BrokenRecordError(_CUT_OFF)
-        self._cut(n_bytes)
+        self._at += n_bytes
 
     def _close(self) -> None:
         """Drop the empty lines that close a record; they belong to it."""
-        while self._fill(1) and (found := NEWLINES.match(self._buffer)) and found.end():
-            self._cut(found.end())
+        while self._at < len(self._data) or self._fill(1):
+            found = _CLOSING.match(self._data, self._at)
+            if found is None or found.end() == self._at:
+                return
+            self._at = found.end()
 
     def _pad(self) -> None:
         """Drop zero bytes and empty lines that stand where a record should."""
-        n_bytes = len(self._buffer) - len(self._buffer.lstrip(b"\x00\r\n"))
-        self._cut(n_bytes)
+        found = _PADDING.match(self._data, self._at)
+        self._at = found.end() if found else self._at
         if self._plain:
             self._tally.bytes_padding += self._advance()
 
@@ -228,42 +272,16 @@ class Records:
 
         It need not begin a line: a crawler that died leaves half a record, and the next run appends to it.
         """
-        self._cut(min(1, len(self._buffer)))
-        while (found := NEXT_RECORD.search(self._buffer)) is None:
-            self._cut(max(0, len(self._buffer) - _NEXT_RECORD_BYTES))
-            if not self._fill(len(self._buffer) + 1):
-                self._cut(len(self._buffer))
+        self._at = min(self._at + 1, len(self._data))
+        while (found := self._form.find(self._data, self._at)) < 0:
+            self._at = max(self._at, len(self._data) - self._form.start_bytes)
+            if not self._fill(len(self._data) - self._at + 1):
+                self._at = len(self._data)
                 return
-        self._cut(found.start())
+        self._at = found
 
 
-def _is_gzip(file: BinaryIO) -> bool:
-    """Say whether a file is gzip, even where it begins with something else; leave it at its start."""
-    head = file.read(_NEXT_RECORD_BYTES)
-    gzip = head.startswith(MAGIC)
-    if not gzip and not RECORD_START.match(head):
-        head += file.read(_LAYOUT_BYTES)
-    if not gzip and not RECORD_START.match(head.lstrip(b"\x00\r\n")) and not NEXT_RECORD.search(head):
-        gzip = GzipStream(file, Tally()).recover(-1)
-    file.seek(0)
-    return gzip
-
-
-def _parse_fields(head: bytes) -> Headers:
-    """Return the fields of a WARC header. Of a repeated field the first stays; lengths must agree."""
-    fields: Headers = {}
-    if b"\n " in head or b"\n\t" in head:
-        head = _FOLD.sub(b" ", head)
-    for name, value in _FIELD.findall(head):
-        key = name.decode("ascii").lower()
-        text = value.decode("utf-8", "replace").rstrip()
-        if fields.setdefault(key, text) != text and key == "content-length":
-            raise BrokenRecordError("a record has two different Content-Length fields")
-    return fields
-
-
-def _content_length(headers: Headers) -> int:
-    text = headers.get("content-length", "")
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise BrokenRecordError("a record has no valid Content-Length")
-    return int(text)
+def holds_record(file: BinaryIO, form: Format) -> bool:
+    """Say whether any record can be read from a file, which may be damaged at its start."""
+    size_bytes = file.seek(0, 2)
+    return next(iter(Records(file, size_bytes, Tally(), form)), None) is not None

@@ -1,10 +1,13 @@
-"""The format of lz4 frames: where one ends."""
+"""The frames of lz4 files."""
 
 from __future__ import annotations
 
 from typing import BinaryIO
 
-from curate.sources.zstd import FrameError
+from lz4.frame import LZ4FrameDecompressor
+
+from curate.sources.members import PEEK_BYTES, Inflater, MemberError
+from curate.sources.zstd import FrameError, is_skippable, skippable_bytes
 
 MAGIC = b"\x04\x22\x4d\x18"
 MAX_BLOCK_BYTES = 4 << 20
@@ -37,8 +40,6 @@ def frame_end(raw: bytes, at: int) -> int:
 
 def head_of(file: BinaryIO, n_bytes: int) -> bytes:
     """Return the first decompressed bytes of a file; b"" where that is not possible."""
-    from lz4.frame import LZ4FrameDecompressor
-
     file.seek(0)
     head, frames = b"", LZ4FrameDecompressor()
     try:
@@ -48,3 +49,54 @@ def head_of(file: BinaryIO, n_bytes: int) -> bytes:
         pass
     file.seek(0)
     return head
+
+
+class Lz4:
+    """See `members.Codec`."""
+
+    name = "lz4"
+    magic = MAGIC
+    step_bytes = 64 << 10  # lz4 expands at most 255 times
+
+    def inflater(self) -> Inflater:
+        return _Inflater()
+
+    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[bytes, int] | None:
+        return None
+
+    def peek(self, raw: bytes, at: int) -> bytes:
+        try:
+            return bytes(LZ4FrameDecompressor().decompress(raw[at : at + MAX_BLOCK_BYTES], PEEK_BYTES))
+        except RuntimeError:
+            return b""
+
+    def skippable(self, raw: bytes, at: int) -> int:
+        return skippable_bytes(raw, at) if is_skippable(raw, at) else 0
+
+    def extent(self, raw: bytes, at: int) -> int:
+        try:
+            return frame_end(raw, at)
+        except FrameError:
+            return -1
+
+    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
+        return False  # its trailer does not say
+
+
+class _Inflater:
+    def __init__(self) -> None:
+        self._inflater = LZ4FrameDecompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._inflater.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflater.unused_data or b""
+
+    def decompress(self, data: bytes) -> bytes:
+        try:
+            return bytes(self._inflater.decompress(data))
+        except RuntimeError as error:  # what that library raises for any damage
+            raise MemberError(f"lz4 frame cannot be decompressed: {error}") from error

@@ -1,22 +1,31 @@
-"""The bytes of a file as a chain of gzip members, or as they are; finds the next whole member after damage."""
+"""The bytes of a file as they are or decompressed, and the spans of it that are damaged."""
 
 from __future__ import annotations
 
-import re
 from typing import BinaryIO, Protocol
 
-from isal import isal_zlib as zlib  # inflates about twice as fast as zlib, to the same bytes
-
 from curate.source import BadSpan, Tally
-from curate.sources import lz4, zstd
+from curate.sources import gzip, lz4, zstd
+from curate.sources.members import BrokenStreamError, Codec, Data, MemberStream, read_full
 
-GZIP_STEP_BYTES = 16 << 10  # deflate expands at most 1,032 times, so one step inflates to 16.5 MB or less
-PLAIN_STEP_BYTES = 256 << 10
-MAGIC = b"\x1f\x8b\x08"
-RECORD_START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]*\r?\n", re.IGNORECASE)
+__all__ = ["BrokenStreamError", "Data", "PlainStream", "count_bad", "head_of", "open_stream", "read_full"]
 
-
+PLAIN_STEP_BYTES = 1 << 20
+HEAD_BYTES = 4096  # that `head_of` gives at most
 MAX_BAD_SPANS = 1000  # kept of one slice; what follows is added to the last of them
+_LAYOUT_BYTES = 1 << 20  # of a file that begins with neither, in which a plain record is looked for
+
+
+class Records(Protocol):
+    """What a file is searched for."""
+
+    def starts(self, head: bytes) -> bool:
+        """Say whether a record begins with these bytes."""
+        ...
+
+    def find(self, data: Data, at: int) -> int:
+        """Return where the next record begins, from `at` on; -1 where none does."""
+        ...
 
 
 def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None:
@@ -31,22 +40,16 @@ def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None
         tally.bad(offset_bytes, n_bytes, cause)
 
 
-HEAD_BYTES = 4096  # that `head_of` gives at most
-
-
 def head_of(file: BinaryIO) -> bytes:
     """Return the first bytes of a file as they are inside gzip, zstd (also with a WARC's dictionary) or lz4.
 
     b"" where it cannot be decompressed. Leaves the file at its start.
     """
     file.seek(0)
-    raw = file.read(HEAD_BYTES)
+    raw = read_full(file, HEAD_BYTES)
     file.seek(0)
-    if raw.startswith(MAGIC):
-        try:
-            return zlib.decompressobj(wbits=31).decompress(raw, HEAD_BYTES)
-        except zlib.error:  # type: ignore[misc]
-            return b""
+    if raw.startswith(gzip.MAGIC):
+        return gzip.head(raw, HEAD_BYTES)
     if raw.startswith(zstd.MAGIC) or zstd.is_skippable(raw):
         return zstd.head_of(file, HEAD_BYTES)
     if raw.startswith(lz4.MAGIC):
@@ -54,30 +57,10 @@ def head_of(file: BinaryIO) -> bytes:
     return raw
 
 
-class BrokenStreamError(Exception):
-    """The stream cannot be inflated any further."""
-
-
-class Stream(Protocol):
-    """The bytes of a file as a chain of members; a plain file is one member."""
-
-    position: int  # in the file: bytes before it were consumed
-
-    def chunk(self) -> bytes:
-        """Return the next bytes of this member, empty at its end; BrokenStreamError where there is none."""
-        ...
-
-    def next_member(self) -> bool:
-        """Go to the next member; False at the end of the file."""
-        ...
-
-    def recover(self, start: int) -> bool:
-        """After BrokenStreamError: go to the first member after `start` that holds a WARC record."""
-        ...
-
-
 class PlainStream:
-    """An uncompressed file."""
+    """An uncompressed file: one member."""
+
+    member_start = n_whole_bytes = 0
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -85,7 +68,7 @@ class PlainStream:
         self.position = 0
 
     def chunk(self) -> bytes:
-        data = self._file.read(PLAIN_STEP_BYTES)
+        data = read_full(self._file, PLAIN_STEP_BYTES)
         self.position += len(data)
         return data
 
@@ -93,8 +76,11 @@ class PlainStream:
         first, self._opened = not self._opened, True
         return first
 
-    def recover(self, start: int) -> bool:
+    def continues(self) -> bool:
         return False
+
+    def recover(self, start: int, n_inflated: int | None, *, anywhere: bool) -> None:
+        raise AssertionError("a plain stream never breaks")
 
     def seek(self, position: int) -> None:
         self._file.seek(position)
@@ -103,86 +89,41 @@ class PlainStream:
     def peek(self, position: int, n_bytes: int) -> bytes:
         """Return bytes at `position` without moving there."""
         self._file.seek(position)
-        data = self._file.read(n_bytes)
+        data = read_full(self._file, n_bytes)
         self._file.seek(self.position)
         return data
 
 
-class GzipStream:
-    """A file of gzip members: one a record, or one for all."""
+Stream = MemberStream | PlainStream
 
-    def __init__(self, file: BinaryIO, tally: Tally) -> None:
-        self._file = file
-        self._tally = tally
-        self._ahead = b""  # read from the file, not yet inflated
-        self._inflater = zlib.decompressobj(wbits=31)
-        self.position = 0
 
-    def _refill(self) -> bool:
-        if not self._ahead:
-            self._ahead = self._file.read(GZIP_STEP_BYTES)
-        return bool(self._ahead)
+def open_stream(file: BinaryIO, tally: Tally, records: Records) -> Stream:
+    """Return the stream of a file by its first bytes, or by the first record in it where they are damaged."""
+    file.seek(0)
+    raw = read_full(file, HEAD_BYTES)
+    codec = _codec_of(raw, file)
+    if codec is None and not records.starts(raw.lstrip(b"\x00\r\n")):
+        raw += read_full(file, _LAYOUT_BYTES)
+        codec = _codec_within(raw, file, records)
+    file.seek(0)
+    return PlainStream(file) if codec is None else MemberStream(file, codec, tally, records.starts)
 
-    def chunk(self) -> bytes:
-        while not self._inflater.eof:
-            if not self._refill():
-                raise BrokenStreamError("the file ends inside a gzip member")
-            fed = len(self._ahead)
-            try:
-                data = self._inflater.decompress(self._ahead)
-            except zlib.error as error:  # type: ignore[misc]
-                raise BrokenStreamError(f"gzip member cannot be inflated: {error}") from error
-            self._ahead = self._inflater.unused_data
-            self.position += fed - len(self._ahead)
-            if data:
-                return data
-        return b""
 
-    def next_member(self) -> bool:
-        """Go to the next member, over zero bytes that pad the file (counted)."""
-        while self._refill():
-            rest = self._ahead.lstrip(b"\x00")
-            n_zeros = len(self._ahead) - len(rest)
-            self.position += n_zeros
-            self._tally.bytes_padding += n_zeros
-            self._ahead = rest
-            if rest:
-                self._inflater = zlib.decompressobj(wbits=31)
-                return True
-        return False
+def _codec_of(raw: bytes, file: BinaryIO) -> Codec | None:
+    if raw.startswith(gzip.MAGIC):
+        return gzip.Gzip()
+    if raw.startswith(zstd.MAGIC) or zstd.is_skippable(raw):
+        return zstd.Zstd(file)
+    return lz4.Lz4() if raw.startswith(lz4.MAGIC) else None
 
-    def recover(self, start: int) -> bool:
-        at = start + 1
-        self._file.seek(at)
-        window, step = b"", GZIP_STEP_BYTES
-        while block := self._file.read(step):
-            window += block
-            step = min(2 * step, 1 << 20)  # small at first: the next member is mostly near
-            found = window.find(MAGIC)
-            while found >= 0:
-                if self._holds_record(at + found):
-                    self._open(at + found)
-                    return True
-                found = window.find(MAGIC, found + 1)
-            keep = min(len(window), len(MAGIC) - 1)
-            at += len(window) - keep
-            window = window[len(window) - keep :]
-            self._file.seek(at + keep)
-        self._open(self._file.seek(0, 2))
-        return False
 
-    def _holds_record(self, at: int) -> bool:
-        self._file.seek(at)
-        head = b""
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            head = inflater.decompress(self._file.read(1024), 64)
-        except zlib.error:  # type: ignore[misc]  # its stub calls the class an instance
-            return False
-        return RECORD_START.match(head) is not None
-
-    def _open(self, at: int) -> None:
-        self._file.seek(at)
-        self._ahead = b""
-        self._inflater = zlib.decompressobj(wbits=31)
-        self.position = at
+def _codec_within(raw: bytes, file: BinaryIO, records: Records) -> Codec | None:
+    """Return the codec of the first member that holds a record, None where a plain record comes before it."""
+    if records.find(raw, 0) >= 0:
+        return None
+    codecs: list[Codec] = [gzip.Gzip(), zstd.Zstd(file), lz4.Lz4()]
+    for codec in codecs:
+        file.seek(0)
+        if MemberStream(file, codec, Tally(), records.starts).holds_record():
+            return codec
+    return None

@@ -1,4 +1,4 @@
-"""The format of zstd files: where a frame ends, what dictionary a WARC brings along."""
+"""The frames of zstd files, and the dictionary that a WARC brings along."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 from typing import BinaryIO
 
 import zstandard
+
+from curate.sources.members import MAX_WHOLE_BYTES, PEEK_BYTES, Inflater, MemberError
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # the skippable frame that a WARC's dictionary stands in
@@ -106,3 +108,75 @@ def head_of(file: BinaryIO, n_bytes: int) -> bytes:
     except zstandard.ZstdError:
         pass
     return head
+
+
+class Zstd:
+    """See `members.Codec`. Frames need not have a checksum; without one, damage to literals goes unseen."""
+
+    name = "zstd"
+    magic = MAGIC
+    step_bytes = 1 << 10  # 4 bytes of it may stand for a block of 128 KiB
+
+    def __init__(self, file: BinaryIO) -> None:
+        try:
+            dictionary, self._fault = dictionary_of(file), ""
+        except FrameError as error:
+            dictionary, self._fault = None, str(error)
+        self._decompressor = decompressor(dictionary)
+
+    def inflater(self) -> Inflater:
+        return _Inflater(self._decompressor.decompressobj(), self._fault)
+
+    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[bytes, int] | None:
+        try:
+            end = frame_end(raw, at)
+            if end < 0 or not 0 < zstandard.frame_content_size(raw[at : at + 18]) <= MAX_WHOLE_BYTES:
+                return None
+            with memoryview(raw) as view:
+                return self._decompressor.decompress(view[at:end]), end
+        except (FrameError, zstandard.ZstdError):  # step by step it will show what is wrong
+            return None
+
+    def peek(self, raw: bytes, at: int) -> bytes:
+        if not raw.startswith(MAGIC, at):
+            return b""
+        with memoryview(raw) as view:
+            reader = self._decompressor.stream_reader(view[at : at + 2 * MAX_BLOCK_BYTES])
+            try:
+                return reader.read(PEEK_BYTES)
+            except zstandard.ZstdError:
+                return b""
+
+    def skippable(self, raw: bytes, at: int) -> int:
+        return skippable_bytes(raw, at) if is_skippable(raw, at) else 0
+
+    def extent(self, raw: bytes, at: int) -> int:
+        try:
+            return frame_end(raw, at)
+        except FrameError:
+            return -1
+
+    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
+        return False  # its trailer does not say
+
+
+class _Inflater:
+    def __init__(self, inflater: zstandard.ZstdDecompressionObj, fault: str) -> None:
+        self._inflater = inflater
+        self._fault = fault
+
+    @property
+    def eof(self) -> bool:
+        return self._inflater.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inflater.unused_data
+
+    def decompress(self, data: bytes) -> bytes:
+        try:
+            return self._inflater.decompress(data)
+        except zstandard.ZstdError as error:
+            if "ictionary" in str(error):
+                raise MemberError(self._fault or "zstd_dict: a frame needs a dictionary that the file lacks") from error
+            raise MemberError(f"zstd frame cannot be decompressed: {error}") from error

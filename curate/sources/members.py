@@ -1,0 +1,319 @@
+"""Walks over the members of a compressed file, and finds the next whole one after damage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+from curate.source import Tally
+
+_ZEROS = re.compile(rb"\x00*")
+Data = bytes | bytearray
+
+WINDOW_BYTES = 1 << 20  # read from the file at once; a member that fits is inflated at once
+MAX_WHOLE_BYTES = 16 << 20  # inflated, of a member that is inflated at once
+PEEK_BYTES = 1024  # inflated, of a member: enough to see whether it begins a record
+MAX_PEEKED_BYTES = 264 << 10  # compressed, that are needed for them: two blocks of zstd
+MAX_DAMAGED_ZEROS = 64
+MAX_EXTENT_BYTES = 4 << 20  # how far behind damage the end of the damaged member is looked for
+
+
+class BrokenStreamError(Exception):
+    """The stream cannot be inflated any further."""
+
+
+class MemberError(Exception):
+    """A codec's word for bytes that it cannot decompress."""
+
+
+class Inflater(Protocol):
+    """Decompresses one member step by step."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """Return what `data` gives. Raises MemberError."""
+        ...
+
+
+class Codec(Protocol):
+    """What differs between gzip, zstd and lz4. `raw` is bytes of the file, in which a member begins at `at`."""
+
+    name: str
+    magic: bytes
+    step_bytes: int  # compressed, that give 32 MB at most
+
+    def inflater(self) -> Inflater:
+        """Return what decompresses one member."""
+        ...
+
+    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[Data, int] | None:
+        """Return all bytes of a member and where it ends, both proven; None where that cannot be had at once."""
+        ...
+
+    def peek(self, raw: bytes, at: int) -> bytes:
+        """Return the first PEEK_BYTES of a member; b"" where it cannot be decompressed."""
+        ...
+
+    def skippable(self, raw: bytes, at: int) -> int:
+        """Return the length of a frame without content at `at`, 0 where there is none."""
+        ...
+
+    def extent(self, raw: bytes, at: int) -> int:
+        """Return where the damaged member at `at` ends, by what of it can still be read; -1 where it does not say."""
+        ...
+
+    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
+        """Say whether the trailer of a member of `n_inflated` bytes stands in front of `at`."""
+        ...
+
+
+def read_full(file: BinaryIO, n_bytes: int) -> bytes:
+    """Read `n_bytes`, fewer only at the end of the file."""
+    data = file.read(n_bytes)
+    if not 0 < len(data) < n_bytes:
+        return data
+    parts = [data]
+    left = n_bytes - len(data)
+    while left and (data := file.read(left)):
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
+
+
+class MemberStream:
+    """A file of members: one a record, one for all, or cut anywhere.
+
+    It is read forward in steps of 1 MiB, and backward only after damage.
+    """
+
+    def __init__(self, file: BinaryIO, codec: Codec, tally: Tally, starts_record: Callable[[bytes], bool]) -> None:
+        self._file = file
+        self._codec = codec
+        self._tally = tally
+        self._starts_record = starts_record
+        self._raw = b""  # a window of the file
+        self._base = 0  # where it begins
+        self._at = 0  # what of it is consumed
+        self._is_last = False  # it reaches the end of the file
+        self._inflater: Inflater | None = None
+        self._fresh = False  # nothing of this member was inflated yet
+        self._eof = True
+        self._looked_bytes = 0  # what looking for the ends of damaged members came to
+        self.member_start = 0
+        self.n_whole_bytes = 0  # inflated, of a member that was inflated at once
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that are consumed."""
+        return self._base + self._at
+
+    def next_member(self) -> bool:
+        """Go to the next member, over padding and frames without content (both counted); False at the file's end."""
+        while self._at < len(self._raw) or self._extend():
+            if self._raw.startswith(self._codec.magic, self._at):
+                break
+            self._reach(2 * MAX_DAMAGED_ZEROS)
+            if n_bytes := self._codec.skippable(self._raw, self._at) or self._n_padding():
+                self._pass_over(n_bytes)
+            else:
+                break
+        else:
+            return False
+        self.member_start = self.position
+        self._inflater, self.n_whole_bytes = None, 0
+        self._fresh, self._eof = True, False
+        return True
+
+    def _n_padding(self) -> int:
+        """Count zero bytes; a few in front of something that is no member are damage to it, not padding."""
+        found = _ZEROS.match(self._raw, self._at)
+        end = found.end() if found else self._at
+        known = self._raw.startswith(self._codec.magic, end) or self._codec.skippable(self._raw, end)
+        n_zeros = end - self._at
+        return n_zeros if known or end == len(self._raw) or n_zeros > MAX_DAMAGED_ZEROS else 0
+
+    def _pass_over(self, n_bytes: int) -> None:
+        is_padding = self._raw[self._at] == 0
+        start = self.position
+        while self._left() < n_bytes:
+            n_bytes -= self._left()
+            self._at = len(self._raw)
+            if not self._extend():
+                self._tally.bad(start, self.position - start, "the file ends inside a frame without content")
+                return
+        self._at += n_bytes
+        if is_padding:
+            self._tally.bytes_padding += self.position - start
+        else:
+            self._tally.bytes_ok += self.position - start
+
+    def chunk(self) -> Data:
+        """Return the next bytes of this member, empty at its end; BrokenStreamError where there is none."""
+        if self._eof:
+            return b""
+        if self._fresh:
+            self._fresh = False
+            if (whole := self._whole()) is not None:
+                data, self._at = whole
+                self._eof, self.n_whole_bytes = True, len(data)
+                return data
+            self._inflater = self._codec.inflater()
+        assert self._inflater is not None
+        return self._step(self._inflater)
+
+    def _whole(self) -> tuple[Data, int] | None:
+        found = self._codec.whole(self._raw, self._at, is_last=self._is_last)
+        if found is None and self._left() < WINDOW_BYTES and self._extend():
+            found = self._codec.whole(self._raw, self._at, is_last=self._is_last)
+        return found
+
+    def _step(self, inflater: Inflater) -> bytes:
+        while not inflater.eof:
+            if self._at >= len(self._raw) and not self._extend():
+                raise BrokenStreamError(f"the file ends inside a {self._codec.name} member")
+            step = self._raw[self._at : self._at + self._codec.step_bytes]
+            try:
+                data = inflater.decompress(step)
+            except MemberError as error:
+                raise BrokenStreamError(str(error)) from error
+            self._at += len(step) - len(inflater.unused_data)
+            if data:
+                return data
+        self._eof = True
+        return b""
+
+    def continues(self) -> bool:
+        """At the end of a member: go to the next one if it goes on with the record of this one."""
+        self._reach(MAX_PEEKED_BYTES)
+        at = self._at
+        while n_bytes := self._codec.skippable(self._raw, at):
+            at += n_bytes
+        head = self._codec.peek(self._raw, at)
+        return bool(head) and not self._starts_record(head) and self.next_member()
+
+    # -- the window
+
+    def _left(self) -> int:
+        return len(self._raw) - self._at
+
+    def _extend(self) -> bool:
+        """Read on in the file and drop what is consumed; False at its end."""
+        if self._is_last:
+            return False
+        data = read_full(self._file, WINDOW_BYTES)
+        self._is_last = len(data) < WINDOW_BYTES
+        self._base += self._at
+        self._raw = self._raw[self._at :] + data
+        self._at = 0
+        return bool(data)
+
+    def _reach(self, n_bytes: int) -> None:
+        while self._left() < n_bytes and self._extend():
+            pass
+
+    def _seek(self, position: int) -> None:
+        if self._base <= position <= self._base + len(self._raw):
+            self._at = position - self._base
+            return
+        self._file.seek(position)
+        self._raw, self._base, self._at, self._is_last = b"", position, 0, False
+
+    # -- after damage
+
+    def holds_record(self) -> bool:
+        """Say whether any member of the file begins a record."""
+        return self._candidate(0, None, anywhere=False) is not None
+
+    def recover(self, start: int, n_inflated: int | None, *, anywhere: bool) -> None:
+        """After BrokenStreamError: stand at the first member after `start` that begins a record, or at the file's end.
+
+        Where the damaged member ends is known if its trailer or its frame's headers can still be read. Otherwise
+        the next bytes that look like a member and inflate to the start of a record are taken. Payloads may hold
+        such bytes, too: where what was found is not followed by another member, padding or the file's end, a member
+        right behind a trailer with the length of the damaged record (`n_inflated`) is preferred to it.
+        `anywhere`: members of this file do not begin with records, so any sound one will do.
+        """
+        self._eof, self._fresh = True, False
+        if start <= self.member_start and self._go_behind_damaged():
+            return
+        first = self._candidate(max(start, self.member_start) + 1, None, anywhere=anywhere)
+        if first is not None and n_inflated is not None and self._may_look() and not self._is_sound(first):
+            end = start + min(n_inflated + n_inflated // 1000 + MAX_PEEKED_BYTES, MAX_EXTENT_BYTES)
+            first = self._behind_trailer(first, end, n_inflated) or first
+        self._seek(self._file.seek(0, 2) if first is None else first)
+
+    def _may_look(self) -> bool:
+        """Bound the work that hostile files can ask for."""
+        return self._looked_bytes < 8 * self.position + (64 << 20)
+
+    def _go_behind_damaged(self) -> bool:
+        self._seek(self.member_start)
+        if not self._may_look():
+            return False
+        self._reach(MAX_EXTENT_BYTES)
+        self._looked_bytes += min(self._left(), MAX_EXTENT_BYTES)
+        end = self._codec.extent(self._raw, self._at)
+        if end <= self._at or not self._is_boundary(end):
+            return False
+        self._at = end
+        return True
+
+    def _is_boundary(self, at: int) -> bool:
+        """Say whether the file ends at `at` of the window, or a record's member or padding begins there."""
+        if at >= len(self._raw):
+            return at == len(self._raw) and self._is_last
+        if self._raw[at] == 0 or self._codec.skippable(self._raw, at):
+            return True
+        return self._starts_record(self._codec.peek(self._raw, at))
+
+    def _candidate(self, start: int, end: int | None, *, anywhere: bool) -> int | None:
+        """Return the position of the first member from `start` on that begins a record."""
+        self._seek(start)
+        while end is None or self.position < end:
+            found = self._raw.find(self._codec.magic, self._at)
+            self._at = max(self._at, len(self._raw) - len(self._codec.magic) + 1) if found < 0 else found
+            if found < 0:
+                if not self._extend():
+                    return None
+                continue
+            self._reach(MAX_PEEKED_BYTES)
+            if self._starts_record(self._codec.peek(self._raw, self._at)):
+                return self.position
+            if anywhere and self._may_look() and self._is_sound(self.position):
+                return self.position
+            self._at += 1
+        return None
+
+    def _is_sound(self, position: int) -> bool:
+        """Say whether there is a whole member at `position`, and after it another, padding or the file's end."""
+        self._seek(position)
+        self._reach(WINDOW_BYTES)
+        inflater = self._codec.inflater()
+        for at in range(self._at, len(self._raw), self._codec.step_bytes):
+            step = self._raw[at : at + self._codec.step_bytes]
+            self._looked_bytes += len(step)
+            try:
+                inflater.decompress(step)
+            except MemberError:
+                return False
+            if inflater.eof:
+                end = at + len(step) - len(inflater.unused_data)
+                return end >= len(self._raw) or self._raw.startswith((self._codec.magic, b"\x00"), end)
+        return False
+
+    def _behind_trailer(self, first: int, end: int, n_inflated: int) -> int | None:
+        found: int | None = first
+        while found is not None:
+            self._looked_bytes += MAX_PEEKED_BYTES
+            self._seek(max(0, found - 8))
+            self._reach(8)
+            if self._codec.ends_before(self._raw, self._at + 8, n_inflated):
+                return found
+            found = self._candidate(found + 1, end, anywhere=False) if self._may_look() else None
+        return None

@@ -1,0 +1,86 @@
+"""How WARC records look: the version line, the fields of their header, what stands between them."""
+
+from __future__ import annotations
+
+import re
+
+from curate.sources.framing import MAX_HEAD_BYTES, BrokenRecordError, Head
+from curate.sources.streams import Data
+
+KINDS = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
+UNKNOWN = "unknown_type"
+
+_START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n", re.IGNORECASE)
+_MAX_START_BYTES = 24
+_NEXT = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
+_FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes on with the field above
+_FRAME_FIELD = re.compile(rb"\n(warc-type|content-length)[ \t]*:[ \t]*([^\r\n]*)")
+_USED_FIELD = re.compile(
+    rb"\n(content-type|warc-(?:target-uri|date|truncated|block-digest|payload-digest|record-id"
+    rb"|identified-content-language|segment-number))[ \t]*:[ \t]*([^\r\n]*)"
+)
+_KINDS = {kind.encode(): kind for kind in KINDS}
+
+
+class WarcFormat:
+    """See `framing.Format`. `wanted`: the kinds whose records are given with fields and block."""
+
+    start_bytes = 128
+
+    def __init__(self, wanted: tuple[str, ...]) -> None:
+        self._wanted = frozenset(wanted)
+
+    def starts(self, head: bytes) -> bool:
+        return _START.match(head) is not None
+
+    def find(self, data: Data, at: int) -> int:
+        found = _NEXT.search(data, at)
+        return found.start() if found else -1
+
+    def is_closed(self, after: Data) -> bool:
+        if after.startswith((b"\r\n\r\n", b"\n\n", b"\x00")):
+            return True
+        return b"WARC/".startswith(after.lstrip(b"\r\n")[:5].upper())
+
+    def head(self, data: Data, at: int) -> Head | None:
+        """See `framing.Format`. Of a repeated field the first counts; lengths must agree."""
+        if len(data) >= at + _MAX_START_BYTES and not _START.match(data, at):
+            raise BrokenRecordError("not a WARC record")
+        stop = at + MAX_HEAD_BYTES
+        place = data.find(b"\n\r\n", at, stop)
+        end = place + 3
+        if (bare := data.find(b"\n\n", at, place + 1 if place >= 0 else stop)) >= 0:
+            place, end = bare, bare + 2
+        if place < 0:
+            return None
+        if not _START.match(data, at):
+            raise BrokenRecordError("not a WARC record")
+        raw = bytes(data[at : place + 1])
+        if b"\n " in raw or b"\n\t" in raw:
+            raw = _FOLD.sub(b" ", raw)
+        lower = raw.lower()
+        kind, length = _frame(lower)
+        fields = _fields(raw, lower) if kind in self._wanted else None
+        return Head(kind, end - at, length, fields)
+
+
+def _frame(lower: bytes) -> tuple[str, int]:
+    kind = length = None
+    for name, value in _FRAME_FIELD.findall(lower):
+        if name == b"warc-type":
+            kind = value.rstrip() if kind is None else kind
+        elif length is not None and value.rstrip() != length:
+            raise BrokenRecordError("a record has two different Content-Length fields")
+        else:
+            length = value.rstrip()
+    if not length or not length.isdigit() or len(length) > 18:
+        raise BrokenRecordError("a record has no valid Content-Length")
+    return _KINDS.get(kind or b"", UNKNOWN), int(length)
+
+
+def _fields(raw: bytes, lower: bytes) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for found in _USED_FIELD.finditer(lower):
+        value = raw[found.start(2) : found.end(2)].decode("utf-8", "replace").rstrip()
+        fields.setdefault(found[1].decode(), value)
+    return fields
