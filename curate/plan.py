@@ -1,22 +1,22 @@
-"""The plan: which inputs there are and how they are cut into shards, decided once from names and sizes."""
+"""The plan: which inputs there are and how they are cut into shards, decided once from names, sizes and heads."""
 
 from __future__ import annotations
 
-import glob
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.errors import InputError
+from curate.inputs import expand, left_out, names_of
 from curate.recipe import SourceSpec
 from curate.sketches import n_parts_for
 from curate.source import ShardRef, Slice
 
-HIDDEN = (".", "_")  # files and folders that begin so are skipped inside folders, as Spark and Arrow do
+N_LOOKS = 16  # remote files that are looked at at a time
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Plan:
         return {s.name: s.size_bytes for shard in self.shards for s in shard.slices}
 
     @property
+    def etags(self) -> dict[str, str | None]:
+        """Input name → what tells a remote file from a changed one; None for a local file."""
+        return {s.name: s.etag for shard in self.shards for s in shard.slices}
+
+    @property
     def key(self) -> str:
-        """Digest of names, sizes and cuts. Where the files lie plays no part."""
-        rows = [
-            [(s.name, s.kind, s.source, s.start, s.end, s.size_bytes, s.check_digests) for s in shard.slices]
-            for shard in self.shards
-        ]
+        """Digest of names, sizes, cuts, ETags and how files are read. Where the files lie plays no part."""
+        rows = [[_key_row(piece) for piece in shard.slices] for shard in self.shards]
         return blake2b(json.dumps(rows).encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> list[list[dict[str, Any]]]:
@@ -56,98 +58,97 @@ class Plan:
         return Plan(tuple(ShardRef(n, tuple(Slice(**piece) for piece in pieces)) for n, pieces in enumerate(rows)))
 
 
+def _key_row(piece: Slice) -> list[Any]:
+    row = [piece.name, piece.kind, piece.source, piece.start, piece.end, piece.size_bytes, piece.check_digests]
+    options = [piece.etag, piece.text_column, piece.url_column]
+    return row + options if any(options) else row  # a local copy of a remote file is another input: it has no ETag
+
+
+class _File(NamedTuple):
+    """An input file that was looked at."""
+
+    source: SourceSpec
+    path: str
+    name: str
+    kind: str
+    size_bytes: int
+    etag: str | None
+    pieces: Sequence[tuple[int, int]]
+
+
 def make_plan(sources: Sequence[SourceSpec], shard_bytes: int, folder: str = ".") -> Plan:
     """List the inputs and pack them into shards of about `shard_bytes`.
 
     Raises InputError for a path that does not exist, is empty, is of no known kind, or appears twice.
     """
-    from curate.sources import sniff, source_of
-
-    files = [(spec.name, path) for spec in sources for text in spec.paths for path in _expand(text, folder)]
-    if not files:
+    found = [(spec, path) for spec in sources for text in spec.paths for path in expand(text, folder, spec.base)]
+    if not found:
         raise InputError("no inputs; name files, folders or globs")
     seen: dict[str, str] = {}
-    for source, path in files:
+    for spec, path in found:
         if path in seen:
-            raise InputError(f"{path} is given twice (sources {seen[path]!r} and {source!r})")
+            raise InputError(f"{path} is given twice (sources {seen[path]!r} and {spec.name!r})")
         if any("\udc80" <= c <= "\udcff" for c in path):  # bytes that are no UTF-8; a doc_id could not be made of them
             raise InputError(f"{path!r}: the name is not UTF-8; rename the file")
-        seen[path] = source
-    root = os.path.commonpath([os.path.dirname(path) for _, path in files])
-    shards: list[ShardRef] = []
+        seen[path] = spec.name
+    names = names_of([path for _, path in found])
+    if len(set(names)) < len(names):  # the same path on two kinds of server
+        twice = Counter(names).most_common(1)[0][0]
+        raise InputError(f"two inputs would be called {twice}; read them in two runs")
+    named = sorted(((spec, path, name) for (spec, path), name in zip(found, names, strict=True)), key=_order)
+    return Plan(tuple(_packed(_looked_at(named, shard_bytes), shard_bytes)))
+
+
+def _order(row: tuple[SourceSpec, str, str]) -> tuple[str, str]:
+    return row[0].name, row[2]
+
+
+def _looked_at(named: Sequence[tuple[SourceSpec, str, str]], shard_bytes: int) -> Iterator[_File]:
+    """Yield every file with its kind, size and pieces, in order; remote ones are asked for N_LOOKS at a time."""
+    from curate.sources.remote import is_remote
+
+    if not is_remote(named[0][1]):
+        yield from (_look(spec, path, name, shard_bytes) for spec, path, name in named)
+        return
+    with ThreadPoolExecutor(N_LOOKS) as pool:
+        try:
+            yield from pool.map(lambda row: _look(row[0], row[1], row[2], shard_bytes), named)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _look(spec: SourceSpec, path: str, name: str, shard_bytes: int) -> _File:
+    from curate.sources import UnknownKindError, look, source_of
+    from curate.sources.remote import RemoteError
+
+    try:
+        found = look(path)
+        pieces = source_of(found.kind).cut(path, found.size_bytes, shard_bytes)
+    except UnknownKindError as error:
+        raise UnknownKindError(f"{error}{left_out(path, spec.paths)}") from error
+    except RemoteError as error:
+        raise InputError(str(error)) from error
+    return _File(spec, path, name, found.kind, found.size_bytes, found.etag, pieces)
+
+
+def _packed(files: Iterator[_File], shard_bytes: int) -> Iterator[ShardRef]:
+    """Yield shards of slices of one kind and source each, in the order of the files."""
+    number = 0
     held: list[Slice] = []
     held_bytes = 0
-
-    def close() -> None:
-        nonlocal held_bytes
-        if held:
-            shards.append(ShardRef(len(shards), tuple(held)))
-        held.clear()
-        held_bytes = 0
-
-    for source, path in sorted(files, key=lambda f: (f[0], os.path.relpath(f[1], root))):
-        size = os.path.getsize(path)
-        if size == 0:
-            raise InputError(f"{path} is empty; remove it from the inputs")
-        kind = _kind(path, sniff, {text for spec in sources for text in spec.paths})
-        pieces = source_of(kind).cut(path, size, shard_bytes)
-        weight = size // max(1, len(pieces))
-        for start, end in pieces:
-            piece = Slice(path, os.path.relpath(path, root), kind, source, start, end, size)
-            if held and (held_bytes + weight > shard_bytes or held[0].kind != kind or held[0].source != source):
-                close()
+    for file in files:
+        spec, weight = file.source, file.size_bytes // max(1, len(file.pieces))
+        for start, end in file.pieces:
+            piece = Slice(
+                file.path, file.name, file.kind, spec.name, start, end, file.size_bytes, spec.check_digests,
+                file.etag, spec.text_column, spec.url_column,
+            )  # fmt: skip
+            other = held and (held[0].kind != piece.kind or held[0].source != piece.source)
+            if held and (held_bytes + weight > shard_bytes or other):
+                yield ShardRef(number, tuple(held))
+                number, held, held_bytes = number + 1, [], 0
             held.append(piece)
             held_bytes += weight
-    close()
-    return Plan(tuple(shards))
-
-
-def _kind(path: str, sniff: Callable[[str], str], named: set[str]) -> str:
-    """Return the kind of a file. One that a folder brought along can be left out by a glob: the error says so."""
-    try:
-        return sniff(path)
-    except InputError as error:
-        folders = [
-            text for text in named if os.path.isdir(text) and os.path.abspath(path).startswith(os.path.abspath(text))
-        ]
-        hint = (
-            f"; to leave it out, name the inputs by a glob such as '{folders[0].rstrip('/')}/*.warc.gz'"
-            if folders
-            else ""
-        )
-        raise InputError(f"{error}{hint}") from error
-
-
-def _expand(text: str, folder: str) -> list[str]:
-    """Return the files that a path, folder, glob or earlier run stands for, sorted."""
-    if "://" in text:
-        raise InputError(f"{text}: only local files can be read so far; copy it here first")
-    path = text if os.path.isabs(text) else os.path.join(folder, text)
-    if os.path.isdir(path):
-        if os.path.isfile(os.path.join(path, "run.json")):
-            path = os.path.join(path, "documents")
-            if not os.path.isdir(path):
-                raise InputError(f"{text} is a run that has no documents yet; finish it with `curate run`")
-        found = sorted(_files_below(path))
-    elif os.path.exists(path):
-        if not os.path.isfile(path):
-            raise InputError(f"{text} is not a regular file")
-        found = [path]
-    else:
-        found = sorted(p for p in glob.glob(path, recursive=True) if os.path.isfile(p))
-        if not found:
-            raise InputError(f"no such file: {text}")
-    if not found:
-        raise InputError(f"no files in {text}")
-    return [os.path.abspath(p) for p in found]
-
-
-def _files_below(folder: str) -> list[str]:
-    """Return all files below a folder but hidden ones and those of runs: `curate run R . -o out` can be run again."""
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            d for d in folders if not d.startswith(HIDDEN) and not Path(parent, d, "run.json").is_file()
-        )
-        found += [os.path.join(parent, f) for f in files if not f.startswith(HIDDEN) and Path(parent, f).is_file()]
-    return found
+    if held:
+        yield ShardRef(number, tuple(held))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 import types
@@ -24,17 +25,33 @@ MAX_RECIPE_DEPTH = 32  # and a value that holds itself here
 SHARD_BYTES = 256_000_000
 
 RECIPE_KEYS = ("name", "sources", "steps", "train", "shard_bytes", "format", "seed")
-SOURCE_KEYS = ("name", "paths", "weight")
+SOURCE_KEYS = ("name", "paths", "weight", "base", "check_digests", "text_column", "url_column")
 RUNNER_KEYS = ("id", "mode", "save", "skip_tagged")  # valid on any step, next to its own parameters
 
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """A named source of a recipe: paths, globs or folders, and its weight in a training mixture."""
+    """A named source of a recipe: paths, globs, folders or URLs, its weight in a training mixture, and how to read it.
+
+    Raises InputError for a value that is not allowed.
+    """
 
     name: str
     paths: tuple[str, ...]
     weight: float = 1.0
+    base: str | None = None  # where the relative lines of list files start: a URL or a folder
+    check_digests: bool = False  # compare WARC blocks and payloads with the digests their records carry
+    text_column: str | None = None  # what `text` is called in its JSONL, Parquet, Arrow and CSV files
+    url_column: str | None = None  # what `url` is called there
+
+    def __post_init__(self) -> None:
+        if not 0 < self.weight < math.inf:
+            raise InputError(f"`weight` is a number above 0; got {self.weight}")
+        for key in ("base", "text_column", "url_column"):
+            if getattr(self, key) == "":
+                raise InputError(f"`{key}` is empty; leave it out")
+        if self.text_column is not None and self.text_column == self.url_column:
+            raise InputError(f"`text_column` and `url_column` are both {self.text_column!r}")
 
 
 @dataclass(frozen=True)
@@ -203,12 +220,15 @@ class _Reader:
             keys = self.mapping(child, SOURCE_KEYS, "a source")
             if "name" not in keys or "paths" not in keys:
                 raise RecipeError("a source needs `name` and `paths`", self.where(child))
-            hints = {"name": str, "paths": tuple[str, ...], "weight": float}
+            hints = typing.get_type_hints(SourceSpec)
             values = {k: self.coerced(self.value(n), hints[k], f"`{k}`", n) for k, n in keys.items()}
             check_source_name(values["name"], self.where(keys["name"]))
             if values["name"] in {spec.name for spec in found}:
                 raise RecipeError(f"two sources are called {values['name']!r}", self.where(keys["name"]))
-            found.append(SourceSpec(**values))
+            try:
+                found.append(SourceSpec(**values))
+            except InputError as error:
+                raise RecipeError(str(error), self.where(child)) from error
         return tuple(found)
 
     def steps(self, node: yaml.Node) -> tuple[Step, ...]:

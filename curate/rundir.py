@@ -134,7 +134,7 @@ def open_run(path: Path) -> Run:
         for row in recipe.pop("steps"):
             taken = {step.id for step in steps}
             steps.append(make_step(row["name"], {**row["given"], "id": row["id"]}, taken=taken, where=str(file)))
-        sources = tuple(SourceSpec(r["name"], tuple(r["paths"]), r["weight"]) for r in recipe.pop("sources"))
+        sources = tuple(SourceSpec(**{**r, "paths": tuple(r["paths"])}) for r in recipe.pop("sources"))
         plan, keys = Plan.from_json(stored["shards"]), tuple(str(phase["key"]) for phase in stored["phases"])
         return Run(path, Recipe(steps=tuple(steps), sources=sources, **recipe).seeded(), plan, keys)
     except (ValueError, KeyError, TypeError) as error:
@@ -181,7 +181,11 @@ def _difference(old: Plan, new: Plan) -> str:
     if gone or come:
         return f"{len(gone)} gone, {len(come)} new, such as {sorted(gone | come)[0]}"
     changed = [name for name, size in new.inputs.items() if old.inputs[name] != size]
-    return f"{changed[0]} changed in size" if changed else "they were cut into shards differently"
+    if changed:
+        return f"{changed[0]} changed in size"
+    if changed := [name for name, etag in new.etags.items() if old.etags.get(name) != etag]:
+        return f"{changed[0]} changed, its ETag is another one"
+    return "they were cut into shards differently"
 
 
 def _phase_json(phase: Phase) -> dict[str, Any]:

@@ -23,6 +23,9 @@ class Slice:
     end: int
     size_bytes: int  # of the whole file, as it was planned
     check_digests: bool = False  # compare blocks and payloads with the digests their records carry
+    etag: str | None = None  # of a remote file, as it was planned; its Last-Modified where it has none
+    text_column: str | None = None  # what `text` and `url` are called in files with columns; None: so
+    url_column: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,60 +2,88 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import stat
 import zlib
 from functools import cache
-from typing import IO
+from typing import BinaryIO, NamedTuple, cast
 
 from curate.errors import InputError
 from curate.source import Source
+from curate.sources.files import open_input
+from curate.sources.remote import RemoteError, RemoteFile, is_remote
 
-KINDS = ("warc", "jsonl", "parquet")
-HEAD_BYTES = 4096
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_ZSTD_BLOCK_BYTES = 128 << 10  # the largest block of a frame
+# kind → module and class, in the order in which a file's first bytes are shown to them
+_CLASSES = {
+    "warc": ("curate.sources.warc", "Warc"),
+    "parquet": ("curate.sources.parquet", "Parquet"),
+    "arrow": ("curate.sources.arrow", "Arrow"),
+    "html": ("curate.sources.html", "Html"),
+    "jsonl": ("curate.sources.jsonl", "Jsonl"),
+    "csv": ("curate.sources.delimited", "Delimited"),
+}
+KINDS = tuple(_CLASSES)
+WITH_COLUMNS = frozenset({"parquet", "arrow"})  # kinds whose files may differ in their columns
+COUNTED_IN_ROWS = frozenset({"parquet"})  # kinds whose pieces are rows, not bytes
+SAID = "a WARC, HTML, JSONL, Parquet, Arrow or CSV file"
 _SEARCH_BYTES = 16 << 20  # how far a damaged WARC is searched for its first readable record
 
 # What is recognised only to be refused by name: (ending of the file name, start of its bytes, what it is, what to do)
 _REFUSED: tuple[tuple[str, bytes, str, str], ...] = (
-    ("", b"filedesc://", "ARC files are not read yet", "convert it with `warcio recompress`"),
-    (".wet", b"WARC/", "WET files are not read yet", "give the WARC it was made from"),
     (".wat", b"WARC/", "WAT files hold no pages", "give the WARC it was made from"),
-    ("", b"\x04\x22\x4d\x18", "lz4 files are not read yet", "decompress it with `lz4 -d`"),
-    ("", b"\x28\xb5\x2f\xfd", "zstd is read for JSONL only", "decompress it with `zstd -d`"),
+    ("", b"\xff\xfe", "UTF-16 text is not read", "convert it with `iconv -f UTF-16 -t UTF-8`"),
+    ("", b"\xfe\xff", "UTF-16 text is not read", "convert it with `iconv -f UTF-16 -t UTF-8`"),
+    ("", b"FEA1", "Feather V1 files are not read", "write it again with pyarrow.feather.write_feather"),
+    ("", b"PAR1", "an encrypted or damaged Parquet file", "decrypt it"),
     (".wacz", b"PK\x03\x04", "WACZ files are not read yet", "unzip it and give the WARC files in archive/"),
     ("", b"PK\x03\x04", "zip files are not read", "unzip it"),
     ("", b"BZh", "bzip2 files are not read", "decompress it"),
     ("", b"\xfd7zXZ\x00", "xz files are not read", "decompress it"),
+    ("", b"\x04\x22\x4d\x18", "lz4 is read for WARC only", "decompress it with `lz4 -d`"),
 )
+
+
+class UnknownKindError(InputError):
+    """A file that can be read, but is of no kind that holds docs."""
+
+
+class Found(NamedTuple):
+    """What a look at a file tells of it."""
+
+    kind: str
+    size_bytes: int
+    etag: str | None  # of a remote file, see `Slice`
 
 
 @cache
 def source_of(kind: str) -> Source:
     """Return the source that reads files of a kind; its module is imported now. Raises InputError."""
-    if kind == "warc":
-        from curate.sources.warc import Warc
-
-        return Warc()
-    if kind == "jsonl":
-        from curate.sources.jsonl import Jsonl
-
-        return Jsonl()
-    if kind == "parquet":
-        from curate.sources.parquet import Parquet
-
-        return Parquet()
-    raise InputError(f"unknown kind of input {kind!r}; known: {', '.join(KINDS)}")
+    if kind not in _CLASSES:
+        raise InputError(f"unknown kind of input {kind!r}; known: {', '.join(KINDS)}")
+    module, name = _CLASSES[kind]
+    return cast("Source", getattr(importlib.import_module(module), name)())
 
 
 def sniff(path: str) -> str:
-    """Return the kind of a file, by its bytes first and its name second.
+    """Return the kind of a file, see `look`."""
+    return look(path).kind
 
-    A WARC whose first record is damaged is still a WARC if a record is found in its first 16 MiB.
-    Raises InputError where the file is missing, empty, not a regular file, or of no kind that is read.
+
+def look(path: str) -> Found:
+    """Return the kind and size of a file: by its bytes first and its name second.
+
+    A WARC whose first record is damaged is still a WARC if a record is found in its first 16 MiB. Of a remote file
+    4 KiB are read, more only where they do not tell. Raises InputError where the file is missing, empty, not a
+    regular file, cannot be read, or (UnknownKindError) of no kind that is read.
     """
+    if is_remote(path):
+        try:
+            with RemoteFile(path) as remote:
+                return Found(_kind(remote.url, cast("BinaryIO", remote)), remote.size_bytes, remote.validator)
+        except RemoteError as error:
+            raise InputError(str(error)) from error
     try:
         found = os.stat(path)  # before opening: opening a pipe would wait for its writer
     except OSError as error:
@@ -65,70 +93,57 @@ def sniff(path: str) -> str:
     if found.st_size == 0:
         raise InputError(f"{path}: the file is empty")
     try:
-        with open(path, "rb") as file:
-            return _sniff(path, file)
+        with open_input(path) as file:
+            return Found(_kind(path, file), found.st_size, None)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _sniff(path: str, file: IO[bytes]) -> str:
-    raw = file.read(HEAD_BYTES)
-    if raw.startswith(_ZSTD):
-        raw += file.read(_ZSTD_BLOCK_BYTES)  # nothing comes out of a block before all of it is in
-    name = os.path.basename(path).lower()
-    plain_name = name
-    for ending in (".open", ".gz", ".zst"):
-        plain_name = plain_name.removesuffix(ending)
-    head = _decompressed(raw, name)
-    start = head.lstrip(b"\x00\r\n \t\xef\xbb\xbf")
-    for ending, magic, what, remedy in _REFUSED:
-        if start.startswith(magic) and plain_name.endswith(ending):
-            raise InputError(f"{path}: {what}; {remedy}")
-    if raw.startswith(b"\x1f\x8b") and not head and _is_empty_gzip(file):
-        raise InputError(f"{path}: the file is empty")
-    if raw.startswith(_ZSTD) and not head and name.endswith(".jsonl.zst"):
-        return "jsonl"  # a shard that kept no doc, as `--format jsonl` writes it
-    for kind in KINDS:
-        if source_of(kind).sniff(plain_name, head):
-            return kind
-    if ".warc" in name and _holds_warc_record(file):
-        return "warc"
-    raise InputError(f"{path}: not a WARC, JSONL or Parquet file")
+def _kind(path: str, file: BinaryIO) -> str:
+    from curate.sources.streams import HEAD_BYTES, head_of
 
-
-def _decompressed(raw: bytes, name: str) -> bytes:
-    """Return the head of a file as it is inside its compression; as it is where that fails."""
-    if raw.startswith(b"\x1f\x8b"):
-        try:
-            return zlib.decompressobj(wbits=31).decompress(raw, HEAD_BYTES)
-        except zlib.error:
-            return b""
-    if raw.startswith(_ZSTD) and not name.endswith((".warc.zst", ".arc.zst")):
-        import zstandard
-
-        try:
-            return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(io.BytesIO(raw)).read(HEAD_BYTES)
-        except zstandard.ZstdError:
-            return raw
-    return raw
-
-
-def _is_empty_gzip(file: IO[bytes]) -> bool:
-    """Say whether a gzip file of few bytes holds nothing at all."""
+    head = head_of(file)
     file.seek(0)
     raw = file.read(HEAD_BYTES)
+    name = os.path.basename(path).lower()
+    plain_name = name
+    for ending in (".open", ".gz", ".zst", ".lz4"):
+        plain_name = plain_name.removesuffix(ending)
+    for kind in KINDS:
+        if source_of(kind).sniff(plain_name, head) and (kind == "warc" or not raw.startswith(b"\x04\x22\x4d\x18")):
+            return kind
+    if not head and _is_empty(raw):
+        if name.endswith(".jsonl.zst"):
+            return "jsonl"  # a shard that kept no doc, as `--format jsonl` writes it
+        raise InputError(f"{path}: the file is empty")
+    start = head.lstrip(b"\x00\r\n \t\xef\xbb\xbf") or raw
+    for ending, magic, what, remedy in _REFUSED:
+        if (start.startswith(magic) or raw.startswith(magic)) and plain_name.endswith(ending):
+            raise InputError(f"{path}: {what}; {remedy}")
+    if ".warc" in name and _holds_warc_record(file):
+        return "warc"
+    raise UnknownKindError(f"{path}: not {SAID}")
+
+
+def _is_empty(raw: bytes) -> bool:
+    """Say whether a compressed file of few bytes holds nothing at all."""
+    from curate.sources.streams import HEAD_BYTES
+    from curate.sources.zstd import MAGIC
+
+    if len(raw) >= HEAD_BYTES:
+        return False
+    if raw.startswith(MAGIC):
+        return True  # something would have come out of so few bytes
     inflater = zlib.decompressobj(wbits=31)
     try:
-        return len(raw) < HEAD_BYTES and not inflater.decompress(raw) and inflater.eof and not inflater.unused_data
+        return not inflater.decompress(raw) and inflater.eof and not inflater.unused_data
     except zlib.error:
         return False
 
 
-def _holds_warc_record(file: IO[bytes]) -> bool:
-    from curate.source import Tally
-    from curate.sources.framing import Records
+def _holds_warc_record(file: BinaryIO) -> bool:
+    from curate.sources.framing import holds_record
+    from curate.sources.warc_format import WarcFormat
 
     file.seek(0)
-    head = io.BytesIO(file.read(_SEARCH_BYTES))
-    records = Records(head, len(head.getbuffer()), Tally(), lambda headers: False)
-    return next(iter(records), None) is not None
+    return holds_record(io.BytesIO(file.read(_SEARCH_BYTES)), WarcFormat(()))

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import os
+from typing import BinaryIO, cast
+
+from curate.errors import InputError
+from curate.source import Slice
+from curate.sources.remote import RemoteFile, is_remote
 
 
-def open_input(path: str) -> BinaryIO:
-    """Return a seekable binary file, unbuffered; the caller closes it."""
-    return open(path, "rb", buffering=0)
+def open_input(where: str | Slice) -> BinaryIO:
+    """Return a seekable binary file, unbuffered; the caller closes it. `read(n)` is short at the file's end only.
+
+    A slice is opened as it was planned: another size or ETag is an error. InputError for a local file,
+    RemoteError for a remote one, also later, while it is read.
+    """
+    piece = where if isinstance(where, Slice) else None
+    path = where if isinstance(where, str) else where.path
+    if is_remote(path):
+        planned = (None, None) if piece is None else (piece.size_bytes, piece.etag)
+        return cast("BinaryIO", RemoteFile(path, size_bytes=planned[0], validator=planned[1]))
+    file = open(path, "rb", buffering=0)  # noqa: SIM115 (the caller closes it)
+    if piece is not None and os.fstat(file.fileno()).st_size != piece.size_bytes:
+        file.close()
+        raise InputError(f"{path} changed while the run was going on; start again with another -o")
+    return cast("BinaryIO", file)

@@ -2,49 +2,50 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NoReturn, cast
 
 import pyarrow as pa
 
 from curate.schema import TEXT_SCHEMA
 from curate.source import Slice, Tally, doc_id
 from curate.sources.dates import timestamp_of
-from curate.sources.streams import BrokenStreamError, count_bad
+from curate.sources.files import open_input
+from curate.sources.lines import MAX_LINE_BYTES, Line, piece_lines, stream_lines
+from curate.sources.streams import count_bad
+from curate.sources.unpacked import is_packed, unpacked
 
 MAX_BATCH_DOCS = 64
 MAX_BATCH_BYTES = 16 << 20
-MAX_LINE_BYTES = 64 << 20
-_PLAIN_STEP_BYTES = 1 << 20
-_GZIP_STEP_BYTES = 16 << 10  # inflates to 16.5 MB or less
-_ZSTD_STEP_BYTES = 2 << 10  # inflates to 64 MB or less
 _DOC_ID = re.compile(r"[0-9a-f]{32}")
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 class Jsonl:
     """JSON lines. A plain file may be cut anywhere: a line belongs to the piece in which it starts.
 
-    Every line is counted once: `doc`; `no_text` (no string under `text`); `bad_line` (no JSON object, or over
-    64 MiB: also a bad span); blank lines are padding. `repaired_utf8` says how many of the docs had bytes or
-    escapes that are no Unicode text, which became U+FFFD. Bytes of a line that reaches beyond its piece count as
-    ok in the next one. In compressed files a bad line's span has the offset in the inflated stream and 0 bytes.
-    A doc with a 32-hex `doc_id`, top level or in `metadata`, keeps it, and its source, WARC file and offset.
+    Every line is counted once: `doc`; `no_text` (no string under `text`); `bad_line` (no JSON object, a key given
+    twice, NaN or Infinity, over 64 MiB: also a bad span); `cut_line` (compressed data breaks off in it); blank lines
+    are padding. `repaired_utf8` says how many of the docs had bytes or escapes that are no Unicode text, which became
+    U+FFFD. In compressed files a bad line's span has the offset in the inflated stream and 0 bytes. A doc with a
+    32-hex `doc_id`, top level or in `metadata`, keeps it, and its source, WARC file and offset. `text_column` and
+    `url_column` of the source say what the two keys are called. Differs from datatrove's reader, which stops at the
+    first byte that is no UTF-8, and takes the last of two equal keys.
     """
 
     kind = "jsonl"
-    version = 1
+    version = 2
     schema = TEXT_SCHEMA
-    uses: tuple[str, ...] = ("zstandard",)
+    uses: tuple[str, ...] = ("isal", "zstandard")
 
     def sniff(self, name: str, head: bytes) -> bool:
         """See `Source.sniff`."""
         start = head.lstrip(b"\xef\xbb\xbf\r\n\t ")
-        return start.startswith(b"{") or (bool(start) and name.endswith((".jsonl", ".ndjson")))
+        is_text = bool(start) and not head.startswith((b"\xff\xfe", b"\xfe\xff"))
+        return start.startswith(b"{") or (is_text and name.endswith((".jsonl", ".ndjson")))
 
     def schema_of(self, piece: Slice) -> pa.Schema:
         """Return the schema of this slice's batches: that of every file of this kind."""
@@ -52,8 +53,10 @@ class Jsonl:
 
     def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
         """Return pieces of `shard_bytes` for a plain file, the whole file for a compressed one."""
-        with open(path, "rb") as file:
-            if file.read(4).startswith((_GZIP, _ZSTD)):
+        if size_bytes <= shard_bytes:
+            return [(0, size_bytes)]
+        with open_input(path) as file:
+            if is_packed(file):
                 return [(0, size_bytes)]
         return [(at, min(at + shard_bytes, size_bytes)) for at in range(0, size_bytes, shard_bytes)]
 
@@ -61,9 +64,9 @@ class Jsonl:
         """See `Source.batches`. Memory: one batch, one line, one step of the decompressor."""
         rows: list[dict[str, Any]] = []
         n_bytes = 0
-        with open(piece.path, "rb") as file:
-            for line in _lines(file, piece, tally):
-                row = _row(line, piece, tally)
+        with open_input(piece) as file:
+            for line, n_counted in _lines(file, piece, tally):
+                row = _row(line, n_counted, piece, tally)
                 if row is None:
                     continue
                 if rows and n_bytes + len(line.data) > MAX_BATCH_BYTES:
@@ -78,117 +81,62 @@ class Jsonl:
             yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
 
 
-class _Line(NamedTuple):
-    offset_bytes: int
-    data: bytes  # without the line's end; empty where it was too long
-    n_bytes: int  # that this piece accounts for
+def _lines(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[tuple[Line, int]]:
+    """Yield the lines that start in a piece and are not blank, with the bytes of each that count here if it is bad.
 
-
-def _lines(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[_Line]:
-    """Yield the lines of a piece that are not blank; count the bytes that are in none of them."""
-    head = file.read(4)
-    file.seek(0)
-    if not head.startswith((_GZIP, _ZSTD)):
-        yield from _plain_lines(file, piece, tally)
+    All bytes of the piece are counted: ok, or padding, or bad for the rest of a bad line of the piece before.
+    """
+    if is_packed(file):
+        for line in stream_lines(unpacked(file, tally), piece.size_bytes, tally):
+            if line.too_long or line.data.strip():
+                yield line, 0
         return
-    yield from _split(_inflated(file, tally, gzip=head.startswith(_GZIP)), piece.size_bytes, tally)
-
-
-def _split(chunks: Iterator[bytes], size_bytes: int, tally: Tally) -> Iterator[_Line]:
-    """Yield the lines in a stream of chunks, with offsets in the stream. What damage cut off is no line."""
-    at = 0
-    parts: list[bytes] = []  # of the line that is not at its end yet
-    length = 0
-    try:
-        for chunk in chunks:
-            for i, piece in enumerate(chunk.split(b"\n")):
-                if i > 0:  # an end of line stands before
-                    yield from _closed(at, parts, length)
-                    at, parts, length = at + length + 1, [], 0
-                length += len(piece)
-                if length <= MAX_LINE_BYTES:
-                    parts.append(piece)
-                else:
-                    parts.clear()
-    except BrokenStreamError as error:
-        done = tally.bytes_ok + tally.bytes_padding
-        count_bad(tally, done, size_bytes - done, str(error))
-        return
-    yield from _closed(at, parts, length)
-
-
-def _closed(at: int, parts: list[bytes], length: int) -> Iterator[_Line]:
-    line = b"".join(parts) if length <= MAX_LINE_BYTES else b""
-    if line.strip() or length > MAX_LINE_BYTES:
-        yield _Line(at, line, 0)
-
-
-def _plain_lines(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[_Line]:
-    at = piece.start
-    if at > 0:  # the end of a line that started before belongs to the piece before
-        file.seek(at - 1)
-        while (data := file.readline(_PLAIN_STEP_BYTES)) and not data.endswith(b"\n"):
-            pass
-        at = file.tell()
-        tally.bytes_ok += min(at, piece.end) - piece.start
-    while at < piece.end and (data := file.readline(MAX_LINE_BYTES)):
-        start, too_long = at, False
-        at += len(data)
-        while not data.endswith(b"\n") and (more := file.readline(MAX_LINE_BYTES)):
-            data, too_long = more, True
-            at += len(more)
-        n_bytes = min(at, piece.end) - start
-        if too_long or data.strip():
-            tally.bytes_ok += n_bytes
-            yield _Line(start, b"" if too_long else data, n_bytes)
-        else:
+    buffered = io.BufferedReader(cast("io.RawIOBase", file), 1 << 20)
+    for line in piece_lines(cast("BinaryIO", buffered), piece):
+        n_bytes = min(line.offset_bytes + line.size_bytes, piece.end) - max(line.offset_bytes, piece.start)
+        if not line.too_long and not line.data.strip():
             tally.bytes_padding += n_bytes
+            continue
+        tally.bytes_ok += n_bytes
+        if line.offset_bytes >= piece.start:
+            yield line, n_bytes
+        elif (cause := _fault(line)) is not None:  # the piece before counts the line, this one its own bytes
+            tally.bytes_ok -= n_bytes
+            count_bad(tally, piece.start, n_bytes, cause)
 
 
-def _inflated(file: BinaryIO, tally: Tally, *, gzip: bool) -> Iterator[bytes]:
-    """Yield the inflated bytes of a file and count those they were made from; BrokenStreamError at damage."""
-    import zstandard
-
-    def inflater() -> Any:
-        return zlib.decompressobj(31) if gzip else zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-
-    current = inflater()
-    while data := file.read(_GZIP_STEP_BYTES if gzip else _ZSTD_STEP_BYTES):
-        while data:
-            if current.eof:
-                if not data.strip(b"\x00"):
-                    tally.bytes_padding += len(data)
-                    break
-                current = inflater()
-            try:
-                inflated = current.decompress(data)
-            except (zlib.error, zstandard.ZstdError) as error:
-                raise BrokenStreamError(f"compressed data cannot be inflated: {error}") from error
-            tally.bytes_ok += len(data) - len(current.unused_data)
-            data = current.unused_data
-            if inflated:
-                yield inflated
-    if not current.eof:
-        raise BrokenStreamError("the file ends inside compressed data")
+def _fault(line: Line) -> str | None:
+    """Return why a line is no JSON object; None if it is one."""
+    try:
+        _parsed(line)
+    except (ValueError, RecursionError) as error:
+        return _cause(error, line)
+    return None
 
 
-def _row(line: _Line, piece: Slice, tally: Tally) -> dict[str, Any] | None:
+def _row(line: Line, n_counted: int, piece: Slice, tally: Tally) -> dict[str, Any] | None:
     """Return the doc on a line, or None; count the line by its kind."""
     try:
-        if not line.data:
-            raise ValueError(f"a line is longer than {MAX_LINE_BYTES} bytes")
-        found, repaired = _parsed(line.data)
+        found, repaired = _parsed(line)
     except (ValueError, RecursionError) as error:
         tally.records["bad_line"] += 1
-        tally.bytes_ok -= line.n_bytes
-        count_bad(tally, line.offset_bytes, line.n_bytes, f"not a line of JSON: {_cause(error)}")
+        tally.bytes_ok -= n_counted
+        count_bad(tally, line.offset_bytes, n_counted, _cause(error, line))
         return None
-    text = found.get("text")
+    return row_of(found, line.offset_bytes, piece, tally, repaired=repaired)
+
+
+def row_of(
+    found: dict[str, Any], offset_bytes: int, piece: Slice, tally: Tally, *, repaired: bool = False
+) -> dict[str, Any] | None:
+    """Return the doc that an object holds, or None if it has no text; count it."""
+    text = found.get(piece.text_column or "text")
     if not isinstance(text, str):
         tally.records["no_text"] += 1
         return None
-    row = {"source": piece.source, "warc_file": piece.name, "offset_bytes": line.offset_bytes, **_fields(found)}
-    row.setdefault("doc_id", doc_id(piece.name, line.offset_bytes))
+    fields = _fields(found, piece.url_column or "url")
+    row = {"source": piece.source, "warc_file": piece.name, "offset_bytes": offset_bytes, **fields}
+    row.setdefault("doc_id", doc_id(piece.name, offset_bytes))
     row["text"] = text
     for name, value in row.items():
         if isinstance(value, str) and not _is_unicode(value):
@@ -199,30 +147,52 @@ def _row(line: _Line, piece: Slice, tally: Tally) -> dict[str, Any] | None:
     return row
 
 
-def _cause(error: Exception) -> str:
-    return "it nests too deep" if isinstance(error, RecursionError) else str(error).partition(": line 1 ")[0][:100]
+def _cause(error: Exception, line: Line) -> str:
+    said = "it nests too deep" if isinstance(error, RecursionError) else str(error).partition(": line 1 ")[0][:100]
+    if said == "Extra data":
+        returns = line.data.strip().count(b"\r")
+        said = "lines end with CR alone" if returns else "more than one value on a line"
+    return f"not a line of JSON: {said}"
 
 
-def _parsed(data: bytes) -> tuple[dict[str, Any], bool]:
+def _parsed(line: Line) -> tuple[dict[str, Any], bool]:
+    if line.too_long:
+        raise ValueError(f"a line is longer than {MAX_LINE_BYTES} bytes")
     repaired = False
     try:
-        line = data.decode("utf-8-sig")
+        text = line.data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        line, repaired = data.decode("utf-8-sig", "replace"), True
-    found = json.loads(line)
+        text, repaired = line.data.decode("utf-8-sig", "replace"), True
+    found = _DECODER.decode(text)
     if not isinstance(found, dict):
         raise ValueError("no object")
     return found, repaired
 
 
-def _fields(found: dict[str, Any]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice[:40]!r} is given twice")
+    return found
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
+
+
+def _fields(found: dict[str, Any], url_key: str) -> dict[str, Any]:
     """Return the columns a line gives besides its text: from the top level, else from `metadata`."""
     metadata = found.get("metadata")
     given: dict[str, Any] = dict(metadata) if isinstance(metadata, dict) else {}
     given |= {name: value for name, value in found.items() if value is not None}
     row: dict[str, Any] = {}
-    if isinstance(given.get("url"), str):
-        row["url"] = given["url"]
+    if isinstance(given.get(url_key), str):
+        row["url"] = given[url_key]
     if isinstance(found.get("id"), str | int) and not isinstance(found["id"], bool):
         row["id"] = str(found["id"])
     row["fetched_at"] = _date(given.get("fetched_at", given.get("date")))

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.source import Tally, doc_id
-from curate.sources import jsonl, source_of
+from curate.sources import lines, source_of
 from curate.sources.streams import MAX_BAD_SPANS
 from tests.helpers import shared_data
 from tests.sources.build import read, read_bytes, whole
@@ -95,7 +95,7 @@ def test_what_is_no_unicode_is_replaced_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_line_over_the_cap_is_a_bad_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonl, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1000)
     long = b'{"text": "' + b"x" * 1_000_000 + b'"}'
     for pack in PACK.values():
         table, tally = _read(tmp_path, pack(b'{"text": "a"}\n' + long + b'\n{"text": "b"}\n' + long))
@@ -135,7 +135,7 @@ def test_the_list_of_bad_spans_is_bounded(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    lines=st.lists(
+    written=st.lists(
         st.sampled_from([b'{"text": "a"}', b'{"text": "%s"}' % (b"b" * 50), b"", b"bad", b'{"text": "c"}\r']),
         max_size=12,
     ),
@@ -143,9 +143,9 @@ def test_the_list_of_bad_spans_is_bounded(tmp_path: Path) -> None:
     ending=st.booleans(),
 )
 def test_pieces_give_what_the_whole_file_gives(
-    lines: list[bytes], shard_bytes: int, ending: bool, tmp_path_factory
+    written: list[bytes], shard_bytes: int, ending: bool, tmp_path_factory
 ) -> None:
-    data = b"\n".join(lines) + (b"\n" if ending else b"")
+    data = b"\n".join(written) + (b"\n" if ending else b"")
     if not data:
         return
     path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
