@@ -30,15 +30,14 @@ class PackedSet:
     """A set of byte strings, 12 bytes each and their own length. CRCs find the place, the strings decide."""
 
     def __init__(self, entries: Iterable[Sequence[bytes]]) -> None:
-        blobs, lengths, crcs = [], [], []
+        blob, lengths, crcs = bytearray(), [], []
         for block in entries:
-            blobs.append(b"".join(block))
+            blob += b"".join(block)
             lengths.append(np.fromiter(map(len, block), np.uint32, len(block)))
             crcs.append(np.fromiter(map(zlib.crc32, block), np.uint32, len(block)))
-        self._blob = b"".join(blobs)
-        blobs.clear()
-        if len(self._blob) >= 1 << 32:
-            raise InputError(f"URL lists of {len(self._blob):,} bytes; up to 4 GiB can be held")
+        if len(blob) >= 1 << 32:
+            raise InputError(f"URL lists of {len(blob):,} bytes; up to 4 GiB can be held")
+        self._blob = blob
         ends = np.cumsum(np.concatenate([np.zeros(1, np.uint32), *lengths]), dtype=np.uint32)
         found = np.concatenate([np.empty(0, np.uint32), *crcs])
         order = np.argsort(found, kind="stable")
@@ -115,7 +114,7 @@ class UrlSet:
 def domains_above(host: str) -> list[bytes]:
     """Return a host and every domain it lies in, as UTF-8: `a.b.com` → a.b.com, b.com, com; an address stands alone."""
     name = host.encode("utf-8", "surrogatepass")
-    if is_ip(host):
+    if not host[-1].isalpha() and is_ip(host):
         return [name]
     found = [name]
     while b"." in name:
