@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 
-from curate.sources import http
+from curate.sources import codings, http
 
 ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "sha512": "sha512"}
 ALGORITHMS |= {"sha-512": "sha512", "md5": "md5", "sha384": "sha384", "sha-384": "sha384"}
@@ -75,7 +75,7 @@ def _payloads(fields: Mapping[str, str], block: memoryview) -> Iterator[bytes | 
     response = http.parse_response(data)
     if response is None:
         return
-    yield http.dechunk(body)
+    yield codings.dechunk(body)
     try:
         yield http.payload_of(response)
     except (http.UndecodableError, http.TooLargeError, http.DecompressRatioError):

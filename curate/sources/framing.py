@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple, Protocol
 
 from curate.source import Tally
-from curate.sources.streams import BrokenStreamError, Data, PlainStream, count_bad, open_stream
+from curate.sources.streams import BrokenStreamError, PlainStream, count_bad, open_stream
 
 MAX_HEAD_BYTES = 4 << 20  # of the header of one record: crawls hold URLs of some megabytes
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
@@ -38,20 +38,21 @@ class Format(Protocol):
     """How records look. `data` holds a record at `at`."""
 
     start_bytes: int  # how long what `find` looks for can be
+    closing_bytes: int  # how many stand behind a block as a rule
 
     def starts(self, head: bytes) -> bool:
         """Say whether a record begins with these bytes."""
         ...
 
-    def find(self, data: Data, at: int) -> int:
+    def find(self, data: bytes, at: int) -> int:
         """Return where the next record begins, from `at` on; -1 where none does."""
         ...
 
-    def head(self, data: Data, at: int) -> Head | None:
+    def head(self, data: bytes, at: int) -> Head | None:
         """Return the header; None where `data` ends before it does. Raises BrokenRecordError."""
         ...
 
-    def is_closed(self, after: Data) -> bool:
+    def is_closed(self, after: bytes) -> bool:
         """Say whether a record may end in front of these bytes; none stand for the end of a member or file."""
         ...
 
@@ -83,7 +84,7 @@ class Records:
         self._size_bytes = size_bytes
         self._stream = open_stream(file, tally, form)
         self._plain = self._stream if isinstance(self._stream, PlainStream) else None
-        self._data: Data = b""
+        self._data: bytes = b""
         self._at = 0  # the current record's place in it
         self._inflated = 0  # offset of `data` in the inflated stream
         self._accounted = 0  # bytes of the file before it are in the tally
@@ -97,9 +98,12 @@ class Records:
     def __iter__(self) -> Iterator[Record]:
         while self._next_member():
             try:
-                yield from self._member()
+                if (record := self._only_record()) is not None:
+                    yield record
+                else:
+                    yield from self._member()
             except BrokenStreamError as error:
-                self._stream.recover(self._accounted, self._n_expected, anywhere=self._spanning)
+                self._stream.recover(self._accounted, self._n_expected or self._peeked(), anywhere=self._spanning)
                 self._at = len(self._data)
                 self._bad(str(error))
 
@@ -113,6 +117,38 @@ class Records:
         if self._n_members == 1:
             self._inflated = self._start  # so that no two records get the same offset
         return more
+
+    def _only_record(self) -> Record | None:
+        """Return the record of a member that was inflated at once and holds nothing else: the common case."""
+        if self._shared or self._at < len(self._data):
+            return None
+        self._inflated += self._at
+        self._data, self._at = self._stream.chunk(), 0
+        if not self._stream.n_whole_bytes:
+            return None
+        data, accounted = self._data, self._accounted
+        try:
+            head = self._form.head(data, 0)
+        except BrokenRecordError:  # the general case says where
+            return None
+        if head is None or head.length > MAX_RECORD_BYTES:
+            return None
+        end = head.n_bytes + head.length
+        if len(data) - end != self._form.closing_bytes or not self._form.is_closed(data[end:]):
+            return None
+        self._at = len(data)
+        self._accounted = self._stream.position
+        self._tally.bytes_ok += self._accounted - accounted
+        block = None if head.fields is None else memoryview(data)[head.n_bytes : end]
+        return Record(head.kind, self._start, head.fields or {}, block, False, (accounted, self._accounted - accounted))
+
+    def _peeked(self) -> int | None:
+        """Return what the damaged member should have given, by the header of its record."""
+        try:
+            head = None if self._n_in_member or self._spanning else self._form.head(self._stream.peek(), 0)
+        except BrokenRecordError:
+            return None
+        return head and head.n_bytes + head.length + self._form.closing_bytes
 
     def _member(self) -> Iterator[Record]:
         while self._at < len(self._data) or self._fill(1):
@@ -139,7 +175,7 @@ class Records:
         too_large = head.length > MAX_RECORD_BYTES
         offset, accounted = self._offset(), self._accounted
         if self._n_in_member == 0:
-            self._n_expected = end + 4
+            self._n_expected = end + self._form.closing_bytes
         if self._plain and self._here() + end > self._size_bytes:
             raise BrokenRecordError(_CUT_OFF)
         if too_large:
@@ -207,7 +243,7 @@ class Records:
         left = len(self._data) - self._at
         if left >= n_bytes:
             return True
-        parts: list[Data] = []
+        parts: list[bytes] = []
         try:
             while left < n_bytes:
                 data = self._stream.chunk()
@@ -229,7 +265,7 @@ class Records:
         self._spanning = True
         return True
 
-    def _append(self, parts: list[Data]) -> None:
+    def _append(self, parts: list[bytes]) -> None:
         rest = self._data[self._at :] if self._at < len(self._data) else b""
         self._inflated += self._at
         self._data = parts[0] if len(parts) == 1 and not rest else b"".join([rest, *parts])
@@ -239,7 +275,7 @@ class Records:
         """Drop more bytes than should ever be held."""
         if self._plain:
             target = self._here() + n_bytes
-            if not self._form.is_closed(self._plain.peek(target, MAX_AFTER_BYTES)):
+            if not self._form.is_closed(self._plain.look(target, MAX_AFTER_BYTES)):
                 raise BrokenRecordError("the length of a record does not lead to its end")
             self._inflated += self._at + n_bytes
             self._data, self._at = b"", 0

@@ -1,17 +1,15 @@
-"""The members of gzip files, inflated by libdeflate where that can be done at once, else by ISA-L."""
+"""The members of gzip files, inflated by ISA-L."""
 
 from __future__ import annotations
 
 from zlib import crc32
 
-import deflate
 from isal import isal_zlib
 
-from curate.sources.members import MAX_WHOLE_BYTES, PEEK_BYTES, Data, Inflater, MemberError
+from curate.sources.members import PEEK_BYTES, Inflater
 
 MAGIC = b"\x1f\x8b\x08"
-MIN_MEMBER_BYTES = 18 + 2
-MAX_RATIO = 1032  # of deflate
+ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub calls it an instance
 _PEEKED_BYTES = 4096  # a header may have a long name
 _FLAG_CRC, _FLAG_EXTRA, _FLAG_NAME, _FLAG_COMMENT = 2, 4, 8, 16
 
@@ -21,33 +19,22 @@ class Gzip:
 
     name = "gzip"
     magic = MAGIC
-    step_bytes = 16 << 10
+    step_bytes = 64 << 10  # deflate expands at most 1,032 times
+    errors: tuple[type[Exception], ...] = (ISAL_ERROR,)
 
     def inflater(self) -> Inflater:
-        return _Inflater()
+        return isal_zlib.decompressobj(wbits=31)
 
-    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[Data, int] | None:
-        """Guess that the member ends where the next begins, and prove it.
+    def explain(self, error: Exception) -> str:
+        return f"gzip member cannot be inflated: {error}"
 
-        libdeflate checks length and checksum, but not that nothing follows. If the member ended earlier, its trailer
-        would stand there: so that trailer must stand at the guessed end, and nowhere before.
-        """
-        end = raw.find(MAGIC, at + MIN_MEMBER_BYTES)
-        if end < 0:
-            if not is_last:
-                return None
-            end = len(raw)
-        n_inflated = int.from_bytes(raw[end - 4 : end], "little")
-        if not 0 < n_inflated <= min(MAX_WHOLE_BYTES, MAX_RATIO * (end - at)) or end - at < MIN_MEMBER_BYTES:
-            return None
-        with memoryview(raw) as view:
-            try:
-                data = deflate.gzip_decompress(view[at:end], n_inflated)
-            except deflate.DeflateError:  # step by step it will show what is wrong, or where it ends
-                return None
-        trailer = deflate.crc32(data).to_bytes(4, "little") + n_inflated.to_bytes(4, "little")
-        is_end = len(data) == n_inflated and raw.find(trailer, at, end) == end - 8
-        return (data, end) if is_end else None
+    def first_step(self, raw: bytes, at: int) -> int:
+        """What is fed behind the end is copied for nothing: guess that the member ends where one may begin."""
+        end = raw.find(MAGIC, at + len(MAGIC), at + self.step_bytes)
+        return self.step_bytes if end < 0 else end - at
+
+    def whole(self, raw: bytes, at: int) -> tuple[bytes, int] | None:
+        return None  # where it ends is known only when it is inflated
 
     def peek(self, raw: bytes, at: int) -> bytes:
         return head(raw[at : at + _PEEKED_BYTES], PEEK_BYTES)
@@ -65,7 +52,7 @@ class Gzip:
             step = raw[place : place + self.step_bytes]
             try:
                 data = inflater.decompress(step)
-            except isal_zlib.error:
+            except ISAL_ERROR:
                 return -1
             if not step:
                 return -1
@@ -86,27 +73,8 @@ def head(raw: bytes, n_bytes: int) -> bytes:
         return b""
     try:
         return isal_zlib.decompressobj(wbits=31).decompress(raw, n_bytes)
-    except isal_zlib.error:
+    except ISAL_ERROR:
         return b""
-
-
-class _Inflater:
-    def __init__(self) -> None:
-        self._inflater = isal_zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._inflater.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inflater.unused_data
-
-    def decompress(self, data: bytes) -> bytes:
-        try:
-            return self._inflater.decompress(data)
-        except isal_zlib.error as error:
-            raise MemberError(f"gzip member cannot be inflated: {error}") from error
 
 
 def _header_end(raw: bytes, at: int) -> int:

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 from lz4.frame import LZ4FrameDecompressor
 
-from curate.sources.members import PEEK_BYTES, Inflater, MemberError
+from curate.sources.members import PEEK_BYTES, Inflater
 from curate.sources.zstd import FrameError, is_skippable, skippable_bytes
 
 MAGIC = b"\x04\x22\x4d\x18"
@@ -57,11 +57,19 @@ class Lz4:
     name = "lz4"
     magic = MAGIC
     step_bytes = 64 << 10  # lz4 expands at most 255 times
+    errors: tuple[type[Exception], ...] = (RuntimeError,)  # what that library raises for any damage
 
     def inflater(self) -> Inflater:
-        return _Inflater()
+        inflater: Inflater = LZ4FrameDecompressor()
+        return inflater
 
-    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[bytes, int] | None:
+    def explain(self, error: Exception) -> str:
+        return f"lz4 frame cannot be decompressed: {error}"
+
+    def first_step(self, raw: bytes, at: int) -> int:
+        return self.step_bytes
+
+    def whole(self, raw: bytes, at: int) -> tuple[bytes, int] | None:
         return None
 
     def peek(self, raw: bytes, at: int) -> bytes:
@@ -81,22 +89,3 @@ class Lz4:
 
     def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
         return False  # its trailer does not say
-
-
-class _Inflater:
-    def __init__(self) -> None:
-        self._inflater = LZ4FrameDecompressor()
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._inflater.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inflater.unused_data or b""
-
-    def decompress(self, data: bytes) -> bytes:
-        try:
-            return bytes(self._inflater.decompress(data))
-        except RuntimeError as error:  # what that library raises for any damage
-            raise MemberError(f"lz4 frame cannot be decompressed: {error}") from error

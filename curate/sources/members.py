@@ -9,10 +9,9 @@ from typing import BinaryIO, Protocol
 from curate.source import Tally
 
 _ZEROS = re.compile(rb"\x00*")
-Data = bytes | bytearray
 
-WINDOW_BYTES = 1 << 20  # read from the file at once; a member that fits is inflated at once
-MAX_WHOLE_BYTES = 16 << 20  # inflated, of a member that is inflated at once
+WINDOW_BYTES = 1 << 20  # read from the file at once
+WHOLE_BYTES = 64 << 10  # a member of no more is at hand when it begins, and inflated in one step
 PEEK_BYTES = 1024  # inflated, of a member: enough to see whether it begins a record
 MAX_PEEKED_BYTES = 264 << 10  # compressed, that are needed for them: two blocks of zstd
 MAX_DAMAGED_ZEROS = 64
@@ -23,10 +22,6 @@ class BrokenStreamError(Exception):
     """The stream cannot be inflated any further."""
 
 
-class MemberError(Exception):
-    """A codec's word for bytes that it cannot decompress."""
-
-
 class Inflater(Protocol):
     """Decompresses one member step by step."""
 
@@ -34,10 +29,10 @@ class Inflater(Protocol):
     def eof(self) -> bool: ...
 
     @property
-    def unused_data(self) -> bytes: ...
+    def unused_data(self) -> bytes | None: ...
 
-    def decompress(self, data: bytes, /) -> bytes:
-        """Return what `data` gives. Raises MemberError."""
+    def decompress(self, data: memoryview, /) -> bytes:
+        """Return what `data` gives; raises an error of the codec's."""
         ...
 
 
@@ -46,14 +41,23 @@ class Codec(Protocol):
 
     name: str
     magic: bytes
-    step_bytes: int  # compressed, that give 32 MB at most
+    step_bytes: int  # compressed, that give some 64 MB at most
+    errors: tuple[type[Exception], ...]
 
     def inflater(self) -> Inflater:
         """Return what decompresses one member."""
         ...
 
-    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[Data, int] | None:
-        """Return all bytes of a member and where it ends, both proven; None where that cannot be had at once."""
+    def explain(self, error: Exception) -> str:
+        """Return the cause of a damaged span."""
+        ...
+
+    def first_step(self, raw: bytes, at: int) -> int:
+        """Return how many bytes to decompress first: about as long as the member is."""
+        ...
+
+    def whole(self, raw: bytes, at: int) -> tuple[bytes, int] | None:
+        """Return all bytes of a member and where it ends; None where that cannot be had at once."""
         ...
 
     def peek(self, raw: bytes, at: int) -> bytes:
@@ -98,11 +102,11 @@ class MemberStream:
         self._tally = tally
         self._starts_record = starts_record
         self._raw = b""  # a window of the file
+        self._view = memoryview(b"")
         self._base = 0  # where it begins
         self._at = 0  # what of it is consumed
         self._is_last = False  # it reaches the end of the file
         self._inflater: Inflater | None = None
-        self._fresh = False  # nothing of this member was inflated yet
         self._eof = True
         self._looked_bytes = 0  # what looking for the ends of damaged members came to
         self.member_start = 0
@@ -126,8 +130,9 @@ class MemberStream:
         else:
             return False
         self.member_start = self.position
-        self._inflater, self.n_whole_bytes = None, 0
-        self._fresh, self._eof = True, False
+        if self._left() < WHOLE_BYTES:
+            self._reach(WHOLE_BYTES)
+        self._inflater, self._eof, self.n_whole_bytes = None, False, 0
         return True
 
     def _n_padding(self) -> int:
@@ -153,39 +158,40 @@ class MemberStream:
         else:
             self._tally.bytes_ok += self.position - start
 
-    def chunk(self) -> Data:
+    def chunk(self) -> bytes:
         """Return the next bytes of this member, empty at its end; BrokenStreamError where there is none."""
         if self._eof:
             return b""
-        if self._fresh:
-            self._fresh = False
-            if (whole := self._whole()) is not None:
-                data, self._at = whole
-                self._eof, self.n_whole_bytes = True, len(data)
-                return data
+        if self._inflater is not None:
+            return self._step(self._inflater)
+        data: bytes
+        if (whole := self._codec.whole(self._raw, self._at)) is not None:
+            data, self._at = whole
+            self._eof = True
+        else:
             self._inflater = self._codec.inflater()
-        assert self._inflater is not None
-        return self._step(self._inflater)
+            data = self._step(self._inflater, self._codec.first_step(self._raw, self._at))
+        if self._eof:
+            self.n_whole_bytes = len(data)
+        return data
 
-    def _whole(self) -> tuple[Data, int] | None:
-        found = self._codec.whole(self._raw, self._at, is_last=self._is_last)
-        if found is None and self._left() < WINDOW_BYTES and self._extend():
-            found = self._codec.whole(self._raw, self._at, is_last=self._is_last)
-        return found
-
-    def _step(self, inflater: Inflater) -> bytes:
+    def _step(self, inflater: Inflater, step_bytes: int = 0) -> bytes:
+        codec = self._codec
         while not inflater.eof:
             if self._at >= len(self._raw) and not self._extend():
-                raise BrokenStreamError(f"the file ends inside a {self._codec.name} member")
-            step = self._raw[self._at : self._at + self._codec.step_bytes]
+                raise BrokenStreamError(f"the file ends inside a {codec.name} member")
+            step = self._view[self._at : self._at + (step_bytes or codec.step_bytes)]
+            step_bytes = 0
             try:
                 data = inflater.decompress(step)
-            except MemberError as error:
-                raise BrokenStreamError(str(error)) from error
-            self._at += len(step) - len(inflater.unused_data)
+            except codec.errors as error:
+                raise BrokenStreamError(codec.explain(error)) from error
+            self._at += len(step)
+            if inflater.eof:
+                self._at -= len(inflater.unused_data or b"")
+                self._eof = True
             if data:
                 return data
-        self._eof = True
         return b""
 
     def continues(self) -> bool:
@@ -210,6 +216,7 @@ class MemberStream:
         self._is_last = len(data) < WINDOW_BYTES
         self._base += self._at
         self._raw = self._raw[self._at :] + data
+        self._view = memoryview(self._raw)
         self._at = 0
         return bool(data)
 
@@ -222,7 +229,7 @@ class MemberStream:
             self._at = position - self._base
             return
         self._file.seek(position)
-        self._raw, self._base, self._at, self._is_last = b"", position, 0, False
+        self._raw, self._view, self._base, self._at, self._is_last = b"", memoryview(b""), position, 0, False
 
     # -- after damage
 
@@ -239,7 +246,7 @@ class MemberStream:
         right behind a trailer with the length of the damaged record (`n_inflated`) is preferred to it.
         `anywhere`: members of this file do not begin with records, so any sound one will do.
         """
-        self._eof, self._fresh = True, False
+        self._eof = True
         if start <= self.member_start and self._go_behind_damaged():
             return
         first = self._candidate(max(start, self.member_start) + 1, None, anywhere=anywhere)
@@ -247,6 +254,15 @@ class MemberStream:
             end = start + min(n_inflated + n_inflated // 1000 + MAX_PEEKED_BYTES, MAX_EXTENT_BYTES)
             first = self._behind_trailer(first, end, n_inflated) or first
         self._seek(self._file.seek(0, 2) if first is None else first)
+
+    def peek(self) -> bytes:
+        """Return the first bytes of this member again, as far as they can be inflated."""
+        position = self.position
+        self._seek(self.member_start)
+        self._reach(MAX_PEEKED_BYTES)
+        head = self._codec.peek(self._raw, self._at)
+        self._seek(position)
+        return head
 
     def _may_look(self) -> bool:
         """Bound the work that hostile files can ask for."""
@@ -296,14 +312,14 @@ class MemberStream:
         self._reach(WINDOW_BYTES)
         inflater = self._codec.inflater()
         for at in range(self._at, len(self._raw), self._codec.step_bytes):
-            step = self._raw[at : at + self._codec.step_bytes]
+            step = self._view[at : at + self._codec.step_bytes]
             self._looked_bytes += len(step)
             try:
                 inflater.decompress(step)
-            except MemberError:
+            except self._codec.errors:
                 return False
             if inflater.eof:
-                end = at + len(step) - len(inflater.unused_data)
+                end = at + len(step) - len(inflater.unused_data or b"")
                 return end >= len(self._raw) or self._raw.startswith((self._codec.magic, b"\x00"), end)
         return False
 

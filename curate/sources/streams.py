@@ -6,9 +6,9 @@ from typing import BinaryIO, Protocol
 
 from curate.source import BadSpan, Tally
 from curate.sources import gzip, lz4, zstd
-from curate.sources.members import BrokenStreamError, Codec, Data, MemberStream, read_full
+from curate.sources.members import BrokenStreamError, Codec, MemberStream, read_full
 
-__all__ = ["BrokenStreamError", "Data", "PlainStream", "count_bad", "head_of", "open_stream", "read_full"]
+__all__ = ["BrokenStreamError", "PlainStream", "count_bad", "head_of", "open_stream", "read_full"]
 
 PLAIN_STEP_BYTES = 1 << 20
 HEAD_BYTES = 4096  # that `head_of` gives at most
@@ -23,7 +23,7 @@ class Records(Protocol):
         """Say whether a record begins with these bytes."""
         ...
 
-    def find(self, data: Data, at: int) -> int:
+    def find(self, data: bytes, at: int) -> int:
         """Return where the next record begins, from `at` on; -1 where none does."""
         ...
 
@@ -82,11 +82,14 @@ class PlainStream:
     def recover(self, start: int, n_inflated: int | None, *, anywhere: bool) -> None:
         raise AssertionError("a plain stream never breaks")
 
+    def peek(self) -> bytes:
+        raise AssertionError("a plain stream never breaks")
+
     def seek(self, position: int) -> None:
         self._file.seek(position)
         self.position = position
 
-    def peek(self, position: int, n_bytes: int) -> bytes:
+    def look(self, position: int, n_bytes: int) -> bytes:
         """Return bytes at `position` without moving there."""
         self._file.seek(position)
         data = read_full(self._file, n_bytes)

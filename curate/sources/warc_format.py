@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from curate.sources.framing import MAX_HEAD_BYTES, BrokenRecordError, Head
-from curate.sources.streams import Data
 
 KINDS = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 UNKNOWN = "unknown_type"
@@ -26,6 +25,7 @@ class WarcFormat:
     """See `framing.Format`. `wanted`: the kinds whose records are given with fields and block."""
 
     start_bytes = 128
+    closing_bytes = 4
 
     def __init__(self, wanted: tuple[str, ...]) -> None:
         self._wanted = frozenset(wanted)
@@ -33,29 +33,27 @@ class WarcFormat:
     def starts(self, head: bytes) -> bool:
         return _START.match(head) is not None
 
-    def find(self, data: Data, at: int) -> int:
+    def find(self, data: bytes, at: int) -> int:
         found = _NEXT.search(data, at)
         return found.start() if found else -1
 
-    def is_closed(self, after: Data) -> bool:
+    def is_closed(self, after: bytes) -> bool:
         if after.startswith((b"\r\n\r\n", b"\n\n", b"\x00")):
             return True
         return b"WARC/".startswith(after.lstrip(b"\r\n")[:5].upper())
 
-    def head(self, data: Data, at: int) -> Head | None:
+    def head(self, data: bytes, at: int) -> Head | None:
         """See `framing.Format`. Of a repeated field the first counts; lengths must agree."""
-        if len(data) >= at + _MAX_START_BYTES and not _START.match(data, at):
-            raise BrokenRecordError("not a WARC record")
         stop = at + MAX_HEAD_BYTES
         place = data.find(b"\n\r\n", at, stop)
         end = place + 3
         if (bare := data.find(b"\n\n", at, place + 1 if place >= 0 else stop)) >= 0:
             place, end = bare, bare + 2
+        if (place >= 0 or len(data) >= at + _MAX_START_BYTES) and not _START.match(data, at):
+            raise BrokenRecordError("not a WARC record")
         if place < 0:
             return None
-        if not _START.match(data, at):
-            raise BrokenRecordError("not a WARC record")
-        raw = bytes(data[at : place + 1])
+        raw = data[at : place + 1]
         if b"\n " in raw or b"\n\t" in raw:
             raw = _FOLD.sub(b" ", raw)
         lower = raw.lower()

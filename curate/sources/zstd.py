@@ -7,13 +7,14 @@ from typing import BinaryIO
 
 import zstandard
 
-from curate.sources.members import MAX_WHOLE_BYTES, PEEK_BYTES, Inflater, MemberError
+from curate.sources.members import PEEK_BYTES, Inflater
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # the skippable frame that a WARC's dictionary stands in
 MAX_WINDOW_BYTES = 1 << 27
 MAX_DICTIONARY_BYTES = 8 << 20  # warc-zstd 1.0: readers need not take larger ones
 MAX_BLOCK_BYTES = 128 << 10
+MAX_WHOLE_BYTES = 16 << 20  # decompressed, of a frame that is decompressed at once
 _EMPTY = MAGIC + b"\x20\x00\x01\x00\x00"  # a frame that holds nothing
 
 
@@ -115,7 +116,8 @@ class Zstd:
 
     name = "zstd"
     magic = MAGIC
-    step_bytes = 1 << 10  # 4 bytes of it may stand for a block of 128 KiB
+    step_bytes = 2 << 10  # 4 bytes of it may stand for a block of 128 KiB
+    errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
 
     def __init__(self, file: BinaryIO) -> None:
         try:
@@ -125,9 +127,17 @@ class Zstd:
         self._decompressor = decompressor(dictionary)
 
     def inflater(self) -> Inflater:
-        return _Inflater(self._decompressor.decompressobj(), self._fault)
+        return self._decompressor.decompressobj()
 
-    def whole(self, raw: bytes, at: int, *, is_last: bool) -> tuple[bytes, int] | None:
+    def explain(self, error: Exception) -> str:
+        if "ictionary" in str(error):
+            return self._fault or "zstd_dict: a frame needs a dictionary that the file lacks"
+        return f"zstd frame cannot be decompressed: {error}"
+
+    def first_step(self, raw: bytes, at: int) -> int:
+        return self.step_bytes
+
+    def whole(self, raw: bytes, at: int) -> tuple[bytes, int] | None:
         try:
             end = frame_end(raw, at)
             if end < 0 or not 0 < zstandard.frame_content_size(raw[at : at + 18]) <= MAX_WHOLE_BYTES:
@@ -158,25 +168,3 @@ class Zstd:
 
     def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
         return False  # its trailer does not say
-
-
-class _Inflater:
-    def __init__(self, inflater: zstandard.ZstdDecompressionObj, fault: str) -> None:
-        self._inflater = inflater
-        self._fault = fault
-
-    @property
-    def eof(self) -> bool:
-        return self._inflater.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inflater.unused_data
-
-    def decompress(self, data: bytes) -> bytes:
-        try:
-            return self._inflater.decompress(data)
-        except zstandard.ZstdError as error:
-            if "ictionary" in str(error):
-                raise MemberError(self._fault or "zstd_dict: a frame needs a dictionary that the file lacks") from error
-            raise MemberError(f"zstd frame cannot be decompressed: {error}") from error
