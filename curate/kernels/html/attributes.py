@@ -1,7 +1,7 @@
 """The scan inside a tag: its attributes, what they say of the element, and where its bytes end.
 
-Of all attributes six matter: class, id, itemprop and role give tokens, which a model weighs; style, hidden and
-aria-hidden say whether a reader sees the element; href makes a link of an <a>.
+Of all attributes few matter: class, id, itemprop and role give tokens, which a model weighs; style, hidden and
+aria-hidden say whether a reader sees the element; href makes a link of an <a>; shadowrootmode shows a <template>.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from curate.kernels.html.characters import IS_BLANK
+from curate.kernels.html.find import byte_at, find_byte
 from curate.kernels.html.state import (
     CAPS,
     N_TOKENS,
@@ -26,16 +27,20 @@ SLASH, GREATER, EQUALS, QUOTE, APOSTROPHE, COLON = ord("/"), ord(">"), ord("="),
 _BASE = np.uint64(HASH_BASE)
 _NO_MASK = np.uint64(0)
 
-_NAMES = ("class", "id", "itemprop", "role", "style", "hidden", "aria-hidden", "href")
-CLASS, IDENTITY, ITEMPROP, ROLE, STYLE, HIDDEN_ATTRIBUTE, ARIA_ATTRIBUTE, HREF = range(1, len(_NAMES) + 1)
+_NAMES = ("class", "id", "itemprop", "role", "style", "hidden", "aria-hidden", "href", "shadowrootmode")
+CLASS, IDENTITY, ITEMPROP, ROLE, STYLE, HIDDEN_ATTRIBUTE, ARIA_ATTRIBUTE, HREF, SHADOW_ROOT = range(1, len(_NAMES) + 1)
 _SLOT_BITS = 6
 _multiplier, _KEYS, _found = perfect_table(_NAMES, _SLOT_BITS)
 _MULTIPLIER = np.uint64(_multiplier)
 _IDS = np.where(_KEYS > 0, _found + 1, 0).astype(np.uint8)
 _SHIFT = np.uint64(64 - _SLOT_BITS)
 
+LOWER_BYTE = np.arange(256, dtype=np.uint8)
+LOWER_BYTE[65:91] += 32
 ENDS_NAME = IS_BLANK.copy()
 ENDS_NAME[[SLASH, GREATER, EQUALS]] = True
+ENDS_VALUE = IS_BLANK.copy()
+ENDS_VALUE[GREATER] = True
 
 # ---- tokens of class and id: source of the form and the limits, the study in docs/decisions
 MAX_VALUE_BYTES = 200
@@ -48,35 +53,18 @@ _TOKEN_SHIFT = np.uint64(48)  # tokens have 16 bits
 
 _DISPLAY, _VISIBILITY = np.uint64(hash_of("display")), np.uint64(hash_of("visibility"))
 _NONE, _HIDDEN_VALUE = np.uint64(hash_of("none")), np.uint64(hash_of("hidden"))
-_CHUNK = 16
-
-
-@compiled
-def find_byte(html: U8, i: Int, byte: Int) -> Int:
-    """Return where `byte` next stands at or behind i, the size of the page if nowhere."""
-    end = html.size - _CHUNK
-    while i <= end:
-        hit = False
-        for k in range(_CHUNK):  # without a way out, so that it compiles to vector instructions
-            hit |= html[i + k] == byte
-        if hit:
-            break
-        i += _CHUNK
-    while i < html.size and html[i] != byte:
-        i += 1
-    return i
 
 
 @compiled
 def lower(byte: Int) -> Int:
     """Return an ASCII letter as a small one, as the hash takes it."""
-    return np.uint64(byte + 32 if 65 <= byte <= 90 else byte)
+    return np.uint64(LOWER_BYTE[byte])
 
 
 @compiled
 def skip_blanks(html: U8, i: Int) -> Int:
     """Return where the white space at i ends."""
-    while i < html.size and IS_BLANK[html[i]]:
+    while i < html.size and IS_BLANK[byte_at(html, i)]:
         i += 1
     return i
 
@@ -86,8 +74,11 @@ def read_attribute_name(html: U8, i: Int) -> tuple[Int, Int]:
     """Return (which attribute, end) of the name at byte i; 0 for all that do not matter."""
     h = lower(html[i])  # whatever it is, also `=`: so each name has a byte
     i += 1
-    while i < html.size and not ENDS_NAME[html[i]]:
-        h = h * _BASE + lower(html[i])
+    while i < html.size:
+        byte = byte_at(html, i)
+        if ENDS_NAME[byte]:
+            break
+        h = h * _BASE + lower(byte)
         i += 1
     slot = (h * _MULTIPLIER) >> _SHIFT
     return np.int64(_IDS[slot] if _KEYS[slot] == h else 0), i
@@ -109,7 +100,7 @@ def read_value(html: U8, i: Int) -> tuple[Int, Int, Int]:
         end = find_byte(html, i + 1, np.uint8(GREATER))
         return i + 1, end, end
     start = i
-    while i < html.size and html[i] != GREATER and not IS_BLANK[html[i]]:
+    while i < html.size and not ENDS_VALUE[byte_at(html, i)]:
         i += 1
     return start, i, i
 
@@ -164,7 +155,7 @@ def add_tokens(room: Room, start: Int, end: Int, seed: Int) -> Int:
     n_piece = n_whole = 0
     was_small = False
     for k in range(start, end + 1):
-        byte = html[k] if k < end else np.uint8(32)
+        byte = byte_at(html, k) if k < end else np.uint8(32)
         small, capital = 97 <= byte <= 122, 65 <= byte <= 90
         if not small and (was_small or not capital):
             if MIN_PIECE_CHARS <= n_piece <= MAX_PIECE_CHARS:
@@ -194,17 +185,17 @@ def is_true(html: U8, start: Int, end: Int) -> bool:
 
 @compiled
 def read_attributes(room: Room, i: Int, matter: bool) -> tuple[Int, bool, Int, Int, bool]:
-    """Return (byte behind the tag, closes itself, ancestor bits, own score, has href) from the attributes at byte i.
+    """Return (byte behind the tag, closes itself, ancestor bits, own score, is marked) from the attributes at byte i.
 
     Where they do not `matter` (end tags, void elements) only their end is sought.
     """
     html, state = room.html, room.state
     weighs = matter and (state[WANTS_TOKENS] != 0 or state[WANTS_SCORES] != 0)
-    closes_itself = has_href = False
+    closes_itself = is_marked = False
     mask = _NO_MASK
     own = np.float32(0)
     while i < html.size:
-        byte = html[i]
+        byte = byte_at(html, i)
         if byte == GREATER:
             i += 1
             break
@@ -231,7 +222,7 @@ def read_attributes(room: Room, i: Int, matter: bool) -> tuple[Int, bool, Int, I
         elif which == ARIA_ATTRIBUTE:
             if is_true(html, start, end):
                 mask |= ARIA_HIDDEN
-        else:
-            has_href = True
+        else:  # href or shadowrootmode: they do not meet on one element
+            is_marked = True
     own = min(max(own, np.float32(-MAX_OWN_SCORE)), np.float32(MAX_OWN_SCORE))
-    return i, closes_itself, mask, own, has_href
+    return i, closes_itself, mask, own, is_marked

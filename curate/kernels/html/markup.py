@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.kernels.html.attributes import GREATER, find_byte, lower, read_attributes
+from curate.kernels.html.attributes import GREATER, lower, read_attributes
 from curate.kernels.html.characters import IS_BLANK
+from curate.kernels.html.find import byte_at, find_byte, find_far
 from curate.kernels.html.nesting import end_element, end_implied, is_repeated, push
 from curate.kernels.html.runs import EXCLAMATION, SLASH, count_word, is_letter
 from curate.kernels.html.state import (
@@ -48,11 +49,14 @@ from curate.kernels.html.tags import (
     VOID,
 )
 
-A, PLAINTEXT, TEXTAREA, TITLE = ID["a"], ID["plaintext"], ID["textarea"], ID["title"]
+A, PLAINTEXT, TEMPLATE = ID["a"], ID["plaintext"], ID["template"]
+TEXTAREA, TITLE = ID["textarea"], ID["title"]
 LESS, DASH = ord("<"), ord("-")
 _BASE = np.uint64(HASH_BASE)
 _SHIFT = np.uint64(64 - SLOT_BITS)
 _FIRST_HASH = np.uint64(0)
+ENDS_TAG_NAME = IS_BLANK.copy()
+ENDS_TAG_NAME[[SLASH, GREATER]] = True
 
 
 @compiled
@@ -60,8 +64,8 @@ def read_name(html: U8, i: Int) -> tuple[Int, Int]:
     """Return (hash, end) of the tag name at byte i."""
     h = _FIRST_HASH
     while i < html.size:
-        byte = html[i]
-        if byte in (GREATER, SLASH) or IS_BLANK[byte]:
+        byte = byte_at(html, i)
+        if ENDS_TAG_NAME[byte]:
             break
         h = h * _BASE + lower(byte)
         i += 1
@@ -84,7 +88,7 @@ def end_of_comment(html: U8, i: Int) -> Int:
     if j + 1 < html.size and html[j] == DASH and html[j + 1] == GREATER:  # <!--->
         return j + 2
     while True:
-        j = find_byte(html, j, np.uint8(GREATER))
+        j = find_far(html, j, np.uint8(GREATER))
         if j >= html.size:
             return html.size
         back = j - 1 if html[j - 1] == EXCLAMATION else j  # --!> ends it too
@@ -103,7 +107,7 @@ def end_of_declaration(html: U8, i: Int) -> Int:
 def find_end_tag(html: U8, i: Int, name: Int) -> Int:
     """Return where the next end tag of this name (its hash) opens, the size of the page if there is none."""
     while True:
-        i = find_byte(html, i, np.uint8(LESS))
+        i = find_far(html, i, np.uint8(LESS))
         if i + 2 >= html.size:
             return html.size
         if html[i + 1] == SLASH:
@@ -137,7 +141,8 @@ def finish_block(room: Room) -> None:
                 room.counts[block, k] = now[k]
             state[N_BLOCKS] += 1
         state[N_TEXT] = end
-    now[:] = 0
+    for k in range(now.size):
+        now[k] = 0
     state[PENDING] = BLOCK_START
     state[N_BREAKS] = 0
 
@@ -216,9 +221,10 @@ def read_start_tag(room: Room, i: Int) -> Int:
     tag = tag_of(h)
     flags = FLAGS[tag]
     first_token = state[N_TOKENS]
-    matters = not flags & (VOID | SKIPPED)
-    j, closes_itself, mask, own, has_href = read_attributes(room, j, matters)
-    if flags & SKIPPED and not (tag == TEXTAREA and room.stack[state[TOP]].keeps_lines):
+    matters = tag == TEMPLATE or not flags & (VOID | SKIPPED)
+    j, closes_itself, mask, own, is_marked = read_attributes(room, j, matters)
+    if flags & SKIPPED and not is_shown(room, tag, is_marked):
+        state[N_TOKENS] = first_token
         return pass_over(room, j, h, tag, flags, closes_itself)
     if flags & BREAK:
         break_line(room)
@@ -236,11 +242,18 @@ def read_start_tag(room: Room, i: Int) -> Int:
     if closes_itself and not flags & BLOCK:
         state[N_TOKENS] = first_token
         return j
-    is_link = tag == A and has_href
+    is_link = tag == A and is_marked
     if is_link:
         room.now[LINKS] += 1
     push(room, tag, flags, mask, own, is_link, first_token)
     return j
+
+
+@compiled
+def is_shown(room: Room, tag: Int, is_marked: bool) -> bool:
+    """Return whether an element is text though others of its name are not: textarea in a <pre>, a shadow root."""
+    in_pre = room.stack[room.state[TOP]].keeps_lines != 0
+    return bool((tag == TEXTAREA and in_pre) or (tag == TEMPLATE and is_marked))
 
 
 @compiled

@@ -31,6 +31,7 @@ from curate.kernels.html.tags import (
     END_OMITTED,
     FLAGS,
     HEADING,
+    HIDDEN,
     ID,
     ITEM,
     NAMES,
@@ -39,9 +40,8 @@ from curate.kernels.html.tags import (
     TRANSPARENT,
 )
 
-A, BODY, DD, DT, HEAD, HTML, LI, OL, P, TABLE, TITLE, UL = (
-    ID[name] for name in ["a", "body", "dd", "dt", "head", "html", "li", "ol", "p", "table", "title", "ul"]
-)
+A, BODY, DD, DT, HEAD, HTML = (ID[name] for name in ("a", "body", "dd", "dt", "head", "html"))
+LI, MATH, OL, P, TABLE, TITLE, UL = (ID[name] for name in ("li", "math", "ol", "p", "table", "title", "ul"))
 MAX_END_STEPS = 48  # up which an end tag looks for its start tag
 MAX_IMPLIED_STEPS = 16  # up which an item, cell or row looks for the one it ends
 MAX_INLINE_DEPTH = 48  # above a block; deeper ones are not kept on the stack
@@ -156,6 +156,12 @@ def push(room: Room, tag: Int, flags: Int, mask: Int, own: Int, is_link: bool, f
     entry.link_at = top + 1 if tag == A else above.link_at
     entry.is_linked = 1 if is_link else above.is_linked
     entry.keeps_lines = 1 if flags & PREFORMATTED else above.keeps_lines
+    if is_block or tag == MATH:  # Wikipedia hides the formula whose picture it shows
+        entry.is_unseen = 0
+    elif mask & HIDDEN and not above.mask & HIDDEN:
+        entry.is_unseen = 1
+    else:
+        entry.is_unseen = above.is_unseen
     entry.own = own
     entry.total = above.total + own
     entry.most = max(above.most, own)

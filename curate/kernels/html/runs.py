@@ -30,6 +30,7 @@ from curate.kernels.html.characters import (
     UPPER,
 )
 from curate.kernels.html.entities import HASH, NOT_A_NUMBER, SEMICOLON, read_number, write_char
+from curate.kernels.html.find import byte_at, find_byte
 from curate.kernels.html.state import (
     BLANK,
     BLOCK_START,
@@ -71,7 +72,7 @@ from curate.kernels.html.tags import ID
 
 HEAD = ID["head"]
 TAB, NEWLINE, RETURN = ord("\t"), ord("\n"), ord("\r")
-SLASH, EXCLAMATION, QUESTION = ord("/"), ord("!"), ord("?")
+LESS, SLASH, EXCLAMATION, QUESTION = ord("<"), ord("/"), ord("!"), ord("?")
 REFERENCE = -1  # instead of a code point: a named reference, left as it is
 MAX_NAME_BYTES = 33  # the longest name, `CounterClockwiseContourIntegral;`, and `&`
 _WORD_BASE = np.uint64(31)
@@ -230,16 +231,29 @@ def put_char(room: Room, i: Int, size: Int, code: Int, n_text: Int) -> Int:
 
 
 @compiled
+def next_markup(room: Room, i: Int) -> Int:
+    """Return where the next markup at or behind byte i opens, the size of the page if nowhere."""
+    html = room.html
+    while True:
+        i = find_byte(html, i, np.uint8(LESS))
+        if i >= html.size or (i >= room.state[RAW_END] and starts_markup(html, i)):
+            return i
+        i += 1
+
+
+@compiled
 def read_text(room: Room, i: Int) -> Int:
     """Write and count the text from byte i on, up to the next markup or the end; return where that is."""
     html, text, state, now = room.html, room.text, room.state, room.now
     keeps_lines = room.stack[state[TOP]].keeps_lines
+    if room.stack[state[TOP]].is_unseen:
+        return next_markup(room, i)
     raw_end = state[RAW_END]
     n_text, pending, length, h = state[N_TEXT], state[PENDING], state[WORD], room.hashes[OPEN_WORD]
-    units = np.int64(0)
+    units = digits = np.int64(0)
     line_at = i
     while i < html.size:
-        byte = html[i]
+        byte = byte_at(html, i)
         kind = np.int64(BYTE_CLASS[byte])
         code, size = np.int64(byte), np.int64(1)
         if kind >= OPENING:
@@ -277,19 +291,19 @@ def read_text(room: Room, i: Int) -> Int:
             if size == 1:
                 first = i
                 while kind <= DIGIT:
-                    text[n_text] = byte
+                    text[np.uint64(n_text)] = byte
                     n_text += 1
-                    now[DIGITS] += kind == DIGIT
+                    digits += kind == DIGIT
                     h = h * _WORD_BASE + np.uint64(byte | 0x20)
                     i += 1
                     if i == html.size:
                         break
-                    byte = html[i]
+                    byte = byte_at(html, i)
                     kind = np.int64(BYTE_CLASS[byte])
                 length += i - first
                 units += i - first
                 continue
-            now[DIGITS] += kind == DIGIT
+            digits += kind == DIGIT
             h = h * _WORD_BASE + np.uint64(folded(code))
             length += 1
             units += 1
@@ -315,6 +329,7 @@ def read_text(room: Room, i: Int) -> Int:
         n_text = put_char(room, i, size, code, n_text)
         i += size
     now[UNITS] += units
+    now[DIGITS] += digits
     if room.stack[state[TOP]].is_linked:
         now[LINK_UNITS] += units
     state[N_TEXT], state[PENDING], state[WORD], room.hashes[OPEN_WORD] = n_text, pending, length, h

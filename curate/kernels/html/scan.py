@@ -6,7 +6,8 @@ browsers agree on broken markup, so does the scan, within bounds (see `nesting`)
 - script, style, noscript, template, svg, form fields, embedded media and the TeX of formulas are passed over; the
   visible form of a formula is text. `<noscript>` counts as empty, since readers have scripts and it mostly repeats
   what stands beside it.
-- text that a style hides is kept, with the bit `hidden` among its ancestors: scripts show much of it.
+- text that a style hides is kept, with the bit `hidden` among its ancestors: scripts show much of it. What a style
+  hides inside a line that is visible is left out.
 - `<pre>`, `<textarea>` in it, `<xmp>` and, up to the end of the page, `<plaintext>` keep their lines.
 - CDATA, processing instructions and doctypes end at the first `>`; comments and raw elements (script, style …) that
   never end take the rest of the page, as in browsers; other elements passed over that never end count as empty.
@@ -52,6 +53,7 @@ from curate.kernels.html.state import (
     WANTS_SCORES,
     WANTS_TOKENS,
     Room,
+    compiled,
 )
 
 __all__ = ["COUNTS", "Page", "Scanner"]
@@ -61,7 +63,7 @@ _SMALLEST_ROOM_BYTES = 1 << 18
 _LARGE_ROOM_BYTES = 1 << 22  # given back once pages are much smaller again
 _MIN_BLOCK_BYTES = 4  # `x<p>`
 _MIN_ELEMENT_BYTES = 3  # `<p>`
-_PARTS = ("attributes", "characters", "entities", "markup", "nesting", "runs", "scan", "state", "tags")
+_PARTS = ("attributes", "characters", "entities", "find", "markup", "nesting", "runs", "scan", "state", "tags")
 
 
 class Page(NamedTuple):
@@ -111,20 +113,11 @@ class Scanner:
         self._make_room(len(html), want_tokens)
         room = self._room._replace(html=np.frombuffer(html, np.uint8))
         state = room.state
-        state[:] = 0
-        state[PENDING], state[N_ELEMENTS] = BLOCK_START, 1
-        state[WANTS_TOKENS], state[WANTS_SCORES] = want_tokens, self._wants_scores
-        room.now[:] = 0
-        room.hashes[:] = 0
-        room.missing[:] = 0
-        room.stack[0] = 0
-        room.element_parent[0] = room.element_tag[0] = room.element_first_token[0] = 0
-        _kernel()(room)
-        n_blocks, n_elements, n_tokens = int(state[N_BLOCKS]), int(state[N_ELEMENTS]), int(state[N_TOKENS])
-        room.element_first_token[n_elements] = n_tokens
-        caps_hit = tuple(name for k, name in enumerate(CAP_NAMES) if int(state[CAPS]) >> k & 1)
+        _kernel()(room, want_tokens, self._wants_scores)
+        n_text, n_blocks, n_elements, n_tokens, caps = state[[N_TEXT, N_BLOCKS, N_ELEMENTS, N_TOKENS, CAPS]].tolist()
+        caps_hit = tuple(name for k, name in enumerate(CAP_NAMES) if caps >> k & 1) if caps else ()
         return Page(
-            room.text[: state[N_TEXT]],
+            room.text[:n_text],
             room.block_text[:n_blocks],
             room.counts[:n_blocks],
             room.ancestors[:n_blocks],
@@ -177,13 +170,31 @@ def source_digest() -> int:
     return int(hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources), digest_size=7).hexdigest(), 16)
 
 
+@compiled
+def start_page(room: Room) -> None:
+    """Forget the page before; the stack holds nothing but the page."""
+    for k in range(room.state.size):
+        room.state[k] = 0
+    for k in range(room.now.size):
+        room.now[k] = 0
+    for k in range(room.hashes.size):
+        room.hashes[k] = 0
+    for k in range(room.missing.size):
+        room.missing[k] = 0
+    room.state[PENDING] = BLOCK_START
+    room.state[N_ELEMENTS] = 1  # the page, which has no parent, tag, or tokens
+    room.element_parent[0] = room.element_tag[0] = room.element_first_token[0] = 0
+
+
 @functools.cache
-def _kernel() -> Callable[[Room], None]:
+def _kernel() -> Callable[[Room, bool, bool], None]:
     digest = source_digest()
 
-    def scan_page(room: Room) -> None:
+    def scan_page(room: Room, wants_tokens: bool, wants_scores: bool) -> None:
         if digest == 0:  # part of the key of Numba's cache
             return
+        start_page(room)
+        room.state[WANTS_TOKENS], room.state[WANTS_SCORES] = wants_tokens, wants_scores
         i = 0
         while True:
             i = read_text(room, i)
@@ -191,6 +202,7 @@ def _kernel() -> Callable[[Room], None]:
                 break
             i = read_markup(room, i)
         finish_block(room)
+        room.element_first_token[room.state[N_ELEMENTS]] = room.state[N_TOKENS]
 
     options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-    return cast(Callable[[Room], None], njit(**options)(scan_page))
+    return cast(Callable[[Room, bool, bool], None], njit(**options)(scan_page))

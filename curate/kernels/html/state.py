@@ -31,6 +31,12 @@ def compiled(function: _Function) -> _Function:
     return cast(_Function, njit(**options)(function))
 
 
+def compiled_apart(function: _Function) -> _Function:
+    """Compile a part that is worth a call of its own, since it is called from many places."""
+    options: dict[str, Any] = {"nogil": True, "_nrt": False}
+    return cast(_Function, njit(**options)(function))
+
+
 COUNTS = (
     "units",  # characters that are no white space; an ideograph counts 3
     "words",  # runs of letters and digits; an ideograph is a word by itself
@@ -100,6 +106,7 @@ OPEN = np.dtype(
         ("link_at", "i4"),  # where the nearest <a> stands; 0 if there is none
         ("is_linked", "i4"),  # in an <a href>
         ("keeps_lines", "i4"),  # in a <pre>
+        ("is_unseen", "i4"),  # in an inline element that a style hides inside a visible block: its text is left out
         ("own", "f4"),  # sum of the weights of its own tokens
         ("total", "f4"),  # sum, largest, smallest of `own` over ancestors and itself
         ("most", "f4"),
