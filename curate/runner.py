@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from curate.engines.local import STALL_S, Failure, LocalEngine
 from curate.errors import AccountingError, InputError, ShardsFailed, Stopped
 from curate.fold_tasks import forget_partial
 from curate.phases import Phase, check_columns
-from curate.plan import Plan, make_plan
+from curate.plan import N_LOOKS, Plan, make_plan
 from curate.progress import Quiet, Reporter
 from curate.publish import publish_results
 from curate.recipe import Recipe, SourceSpec
 from curate.rundir import Run, create_or_open, phase_receipts
 from curate.shard_pass import PassOptions
+from curate.source import Slice
+from curate.sources.remote import RemoteError, bare, is_remote, share
 from curate.tasks import Task
 from curate.training import check_training, train_on
 
@@ -53,16 +56,21 @@ class Summary:
     train: dict[str, Any] | None = None
 
 
-def plan_for(recipe: Recipe, inputs: Sequence[str] = ()) -> tuple[Recipe, Plan]:
-    """Return the recipe with its sources settled, and its plan. Reads names, sizes and heads only."""
+def plan_for(recipe: Recipe, inputs: Sequence[str] = (), **reading: Any) -> tuple[Recipe, Plan]:
+    """Return the recipe with its sources settled, and its plan. Reads names, sizes and heads only.
+
+    `reading` are fields of `SourceSpec` that say how all inputs are read, such as `check_digests`; None is not given.
+    """
     if inputs:
         name = recipe.sources[0].name if len(recipe.sources) == 1 else "web"
-        recipe = replace(
-            recipe, sources=(SourceSpec(name, tuple(i if "://" in i else os.path.abspath(i) for i in inputs)),)
-        )
+        paths = tuple(i if is_remote(i) else os.path.abspath(i) for i in inputs)
+        recipe = replace(recipe, sources=(SourceSpec(name, paths),))
     if not recipe.sources:
         raise InputError("no inputs; name them on the command line or as `sources` in the recipe")
+    given = {key: value for key, value in reading.items() if value is not None}
+    recipe = replace(recipe, sources=tuple(_without_secrets(replace(spec, **given)) for spec in recipe.sources))
     plan = make_plan(recipe.sources, recipe.shard_bytes, recipe.folder)
+    share()
     for columns in _source_columns(plan):
         check_columns(recipe, columns)
     recipe = recipe.seeded()
@@ -70,16 +78,27 @@ def plan_for(recipe: Recipe, inputs: Sequence[str] = ()) -> tuple[Recipe, Plan]:
     return recipe, plan
 
 
-def _source_columns(plan: Plan) -> Iterator[set[str]]:
-    from curate.sources import source_of
+def _without_secrets(spec: SourceSpec) -> SourceSpec:
+    """Return the source with passwords and signatures taken out of its URLs: it will stand in run.json."""
+    base = bare(spec.base) if spec.base and is_remote(spec.base) else spec.base
+    return replace(spec, paths=tuple(bare(path) if is_remote(path) else path for path in spec.paths), base=base)
 
-    seen = set()
+
+def _source_columns(plan: Plan) -> Iterator[set[str]]:
+    """Yield the columns that docs of the inputs will have, each set once; files with columns are opened for it."""
+    from curate.sources import WITH_COLUMNS, source_of
+
+    found: dict[str, Slice] = {}
     for shard in plan.shards:
         for piece in shard.slices:
-            looked_at = piece.path if piece.kind == "parquet" else piece.kind  # only Parquet files differ in columns
-            if looked_at not in seen:
-                seen.add(looked_at)
-                yield set(source_of(piece.kind).schema_of(piece).names)
+            found.setdefault(piece.path if piece.kind in WITH_COLUMNS else piece.kind, piece)
+    with ThreadPoolExecutor(N_LOOKS) as pool:
+        try:
+            yield from pool.map(lambda piece: set(source_of(piece.kind).schema_of(piece).names), found.values())
+        except RemoteError as error:
+            raise InputError(str(error)) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def run_recipe(
@@ -88,13 +107,15 @@ def run_recipe(
     out: Path,
     options: RunOptions | None = None,
     reporter: Reporter | None = None,
+    **reading: Any,
 ) -> Summary:
     """Run a recipe into a folder, or go on with the run that is there; return what it came to.
 
+    `reading` says how the inputs are read, see `plan_for`.
     Raises InputError before any work, Stopped when it can be resumed, ShardsFailed, AccountingError.
     """
     options, reporter = options or RunOptions(), reporter or Quiet()
-    recipe, plan = plan_for(recipe, inputs)
+    recipe, plan = plan_for(recipe, inputs, **reading)
     refuse_to_nest(out, plan)
     with lock(out):
         run = create_or_open(out, recipe, plan)

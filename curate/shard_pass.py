@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from curate.accounting import check_shard
 from curate.apply import Leaving, apply_stage, text_bytes
 from curate.dataset import docs_schema, read_docs
-from curate.errors import CurateError, InputError
+from curate.errors import CurateError
 from curate.phases import Phase, skipped_on_text
 from curate.receipts import Receipt, publish, read_receipt
 from curate.rundir import Run
@@ -199,11 +198,11 @@ def _read(run: Run, phase: Phase, shard: ShardRef, tallies: dict[str, Tally]) ->
         yield from read_docs(run.docs_file(run.phases[phase.upstream], shard), columns)
         return
     from curate.sources import source_of
+    from curate.sources.files import check_unchanged
 
     schema = _source_schema(shard)
     for piece in shard.slices:
-        if Path(piece.path).stat().st_size != piece.size_bytes:
-            raise InputError(f"{piece.path} changed while the run was going on; start again with another -o")
+        check_unchanged(piece)
         own = tallies.setdefault(f"{piece.name}[{piece.start}:{piece.end}]", Tally())
         for batch in source_of(piece.kind).batches(piece, own):
             yield batch if batch.schema.equals(schema) else _widened(batch, schema)
@@ -255,9 +254,11 @@ def _tally_json(tally: Tally) -> dict[str, Any]:
 
 def _input_bytes(shard: ShardRef) -> dict[str, int]:
     """Return input name → bytes this shard must account for; formats that count rows are left out."""
+    from curate.sources import COUNTED_IN_ROWS
+
     found: dict[str, int] = {}
     for piece in shard.slices:
-        if piece.kind != "parquet":
+        if piece.kind not in COUNTED_IN_ROWS:
             found[piece.name] = found.get(piece.name, 0) + piece.end - piece.start
     return found
 

@@ -25,7 +25,7 @@ _CLASSES = {
     "csv": ("curate.sources.delimited", "Delimited"),
 }
 KINDS = tuple(_CLASSES)
-WITH_COLUMNS = frozenset({"parquet", "arrow"})  # kinds whose files may differ in their columns
+WITH_COLUMNS = frozenset({"parquet", "arrow", "csv"})  # kinds of which each file is asked for its columns
 COUNTED_IN_ROWS = frozenset({"parquet"})  # kinds whose pieces are rows, not bytes
 SAID = "a WARC, HTML, JSONL, Parquet, Arrow or CSV file"
 _SEARCH_BYTES = 16 << 20  # how far a damaged WARC is searched for its first readable record

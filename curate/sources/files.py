@@ -21,8 +21,12 @@ def open_input(where: str | Slice) -> BinaryIO:
     if is_remote(path):
         planned = (None, None) if piece is None else (piece.size_bytes, piece.etag)
         return cast("BinaryIO", RemoteFile(path, size_bytes=planned[0], validator=planned[1]))
-    file = open(path, "rb", buffering=0)  # noqa: SIM115 (the caller closes it)
-    if piece is not None and os.fstat(file.fileno()).st_size != piece.size_bytes:
-        file.close()
-        raise InputError(f"{path} changed while the run was going on; start again with another -o")
-    return cast("BinaryIO", file)
+    if piece is not None:
+        check_unchanged(piece)
+    return cast("BinaryIO", open(path, "rb", buffering=0))
+
+
+def check_unchanged(piece: Slice) -> None:
+    """Raise InputError if a local file has another size than was planned; remote ones are checked reply by reply."""
+    if not is_remote(piece.path) and os.stat(piece.path).st_size != piece.size_bytes:
+        raise InputError(f"{piece.path} changed while the run was going on; start again with another -o")

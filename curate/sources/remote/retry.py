@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from email.utils import parsedate_to_datetime
+from time import sleep
 from typing import TypeVar
 
 from curate.errors import CurateError, InputError
@@ -72,7 +73,7 @@ class Patience:
         wait_s = max(backoff_s, failed.after_s or 0.0)
         if time.monotonic() + wait_s - started_s > self.give_up_s:
             raise RemoteError(f"{shown}: {failed} (given up after {time.monotonic() - started_s:.0f} s)")
-        time.sleep(wait_s)
+        sleep(wait_s)
 
 
 def patiently(work: Callable[[], T], shown: str, patience: Patience) -> T:

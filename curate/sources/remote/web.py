@@ -13,7 +13,7 @@ from urllib3.exceptions import (
     HTTPError,
     LocationValueError,
     NameResolutionError,
-    ReadTimeoutError,
+    NewConnectionError,
     SSLError,
     TimeoutError,
 )
@@ -124,7 +124,7 @@ def failed(error: HTTPError, shown: str) -> Retry | RemoteError:
         return RemoteError(f"{shown}: not a URL")
     if isinstance(error, NameResolutionError):
         return Retry("the host is not known", max_tries=3)
-    if isinstance(error, (ReadTimeoutError, TimeoutError)):
+    if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
         return Retry("no answer in time")
     return Retry("the connection failed or broke off")
 

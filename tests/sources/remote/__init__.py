@@ -1,0 +1,1 @@
+"""Remote inputs, against real servers on this machine."""
