@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-MAX_BLOCK_BYTES = 256 << 10
+MAX_BYTES = 256 << 10  # of all blocks of a page together; what goes beyond is not read
 MAX_BLOCKS = 8
 MAX_NODES = 1000  # objects and lists of one block that are looked at
 MAX_DEPTH = 64  # of brackets, well below the parser's own limit
@@ -20,6 +20,7 @@ _WORKS = re.compile(
 )
 _ARTICLES = re.compile(r"(?i)(?:\w{0,30}article|\w{0,20}posting|report|review|recipe|\w{0,20}review)\Z")
 _WANTED = (b"datePublished", b"dateCreated", b"uploadDate", b'"author"', b'"headline"', b'"license"')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _DATE = re.compile(rb'"(?:datePublished|dateCreated)"\s{0,9}:\s{0,9}"([^"\\]{8,40})"')
 
 
@@ -33,14 +34,17 @@ class Description(NamedTuple):
 
 
 def read_json_ld(blocks: list[bytes]) -> Description:
-    """Return what the blocks say of the page's main work; articles count before pages, earlier blocks before later ones.
+    """Return what the blocks say of the page's main work: articles before other works, then by their order.
 
     A block that is no JSON gives at most its date; one that is too large or nested too deep gives nothing.
     """
     works: list[tuple[int, dict[str, Any]]] = []
-    broken_date = ""
+    broken_date, n_bytes = "", 0
     for block in blocks[:MAX_BLOCKS]:
-        if len(block) > MAX_BLOCK_BYTES or not any(word in block for word in _WANTED):
+        n_bytes += len(block)
+        if n_bytes > MAX_BYTES:
+            break
+        if not any(word in block for word in _WANTED):
             continue
         parsed = _parsed(block)
         if parsed is None:
@@ -73,7 +77,7 @@ def _is_deep(block: bytes) -> bool:
     if block.count(b"[") + block.count(b"{") <= MAX_DEPTH:
         return False
     depth = 0
-    for bracket in re.findall(rb"[\[{\]}]", block):
+    for bracket in block.translate(None, _NO_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
         if depth > MAX_DEPTH:
             return True

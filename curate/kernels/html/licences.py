@@ -12,8 +12,8 @@ _CC_URL = re.compile(
 )
 _CC_TEXT = re.compile(
     r"\bcc[ -]?(0)\b|\bcc[ -](by(?:[ -](?:nc|nd|sa)){0,2})\b(?:[ -]v?(\d\.\d))?"
-    r"|\bcreative commons:? (attribution(?:[ -–]{1,3}(?:noncommercial|non-commercial|noderivs|noderivatives|no derivatives"
-    r"|sharealike|share alike|share-alike)){0,2})(?: (?:license |licence )?v?(\d\.\d))?"
+    r"|\bcreative commons:? (attribution(?:[ –-]{1,3}(?:noncommercial|non-commercial|noderivs|noderivatives"
+    r"|no derivatives|sharealike|share alike|share-alike)){0,2})(?: (?:license |licence )?v?(\d\.\d))?"
 )
 _CC_WORDS = (
     ("non-commercial", "nc"), ("noncommercial", "nc"), ("noderiv", "nd"), ("no deriv", "nd"), ("share", "sa"),
@@ -33,9 +33,10 @@ _OTHERS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def license_of_url(url: str) -> str | None:
-    """Return the name of the licence at a URL: cc-by-sa-4.0, cc-by-2.0-uk, cc0-1.0, pdm-1.0, gfdl-1.3 …; None if unknown.
+    """Return the name of the licence at a URL, such as cc-by-sa-4.0, cc-by-2.0-uk, cc0-1.0, gfdl-1.3; None if unknown.
 
-    Names follow SPDX in lower case where SPDX has one. Creative Commons ports keep their jurisdiction.
+    pdm-1.0 is the public domain mark. Names follow SPDX in lower case where SPDX has one. Creative Commons ports
+    keep their jurisdiction.
     """
     url = url[:512].lower()
     if found := _CC_URL.search(url):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from curate.kernels.html.licences import OTHER, license_of_text, license_of_url
-from curate.kernels.html.values import absolute_url, text_of, without_tags
+from curate.kernels.html.values import absolute_url, text_of, without_scripts, without_tags
 
 MAX_COPYRIGHT_CHARS = 200
 _BEFORE_BYTES, _AFTER_BYTES = 600, 900  # markup around a link or a sign that is read as its line
@@ -19,13 +19,13 @@ _BLOCK = re.compile(
     rb"|html|blockquote|pre|figure|figcaption|address|center|script|style|noscript|title|option|select)(?=[\s/>])",
     re.IGNORECASE,
 )
+_SPACES = re.compile(r"[_+]|%20")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NOTICE = re.compile(r"©|\([cC]\)|copyright|rights reserved", re.IGNORECASE)
 # Words that tie a licence to one picture, track or piece of software, and words that tie it to the page.
 _CREDIT = re.compile(
     r"\b(?:f|ph)oto|\bbild|\bimages?\b|\bpicture|\bflickr|\bwikimedia|\bunsplash|\bpixabay|\bicons?\b|\billustration"
-    r"|\bm[uú]si[ck]|\btrack\b|\btheme\b|\blightbox|\bjquery|\bplugin|\bpowered by|\brights reserved|\bown work"
-    r"|\bcredits?:|\bcreative commons (?:schweiz|international|corporation)",
+    r"|\bm[uú]si[ck]|\btrack\b|\blightbox|\bjquery|\bplugin|\bown work|\bcredits?:",
     re.IGNORECASE,
 )
 _STATEMENT = re.compile(
@@ -50,7 +50,7 @@ def declared_license(links: Sequence[str], texts: Sequence[str], base: str | Non
     Commons licence they name.
     """
     urls = [url for link in links if not link.startswith("#") and (url := absolute_url(link, base))]
-    named = [(license_of_url(url), url) for url in urls]
+    named = [(license_of_url(url) or license_of_text(_SPACES.sub(" ", url)), url) for url in urls]
     known = {name for name, _ in named if name}
     if len(known) > 1:
         return License(OTHER, urls[0])
@@ -63,16 +63,15 @@ def declared_license(links: Sequence[str], texts: Sequence[str], base: str | Non
     return License(OTHER, urls[0]) if urls else None
 
 
-def linked_license(page: bytes, links: Sequence[tuple[int, int, str]], base: str | None) -> License | None:
+def linked_license(page: bytes, links: Sequence[tuple[int, str | None]], base: str | None) -> License | None:
     """Return the licence that a link in the page's text names without declaring it; None where it is in doubt.
 
-    `links` are (offset after the tag, end of window, href). In doubt: links to several licences, a link beside words
+    `links` are (offset after the tag, href). In doubt: links to several licences, a link beside words
     of a credit (`Photo: … CC BY 2.0`), a link that is not in the last part of the page and beside no word of a
     licence. Software licences do not count. Of 5,475 real pages 55 link to Creative Commons so.
     """
-    found = [
-        (name, at, url) for at, _, href in links if (url := absolute_url(href, base)) and (name := _text_license(url))
-    ]
+    urls = [(at, url) for at, href in links if (url := absolute_url(href, base))]
+    found = [(name, at, url) for at, url in urls if (name := _text_license(url))]
     if len({name for name, _, _ in found}) != 1:
         return None
     name, at, url = found[0]
@@ -99,8 +98,14 @@ def copyright_line(page: bytes, signs: Sequence[int]) -> str | None:
 
     `signs` are offsets, the last one first. A line ends at the tags of blocks and at 200 characters.
     """
-    lines = [line for at in signs if (line := _line(page, at)) and _NOTICE.search(line)]
-    return next((line for line in lines if _YEAR.search(line)), lines[0] if lines else None)
+    first = None
+    for at in signs:
+        line = _line(page, at)
+        if line and _NOTICE.search(line):
+            if _YEAR.search(line):
+                return line
+            first = first or line
+    return first
 
 
 def _line(page: bytes, at: int) -> str | None:
@@ -110,10 +115,7 @@ def _line(page: bytes, at: int) -> str | None:
         before = before[blocks[-1].start() :]
     elif len(before) == _BEFORE_BYTES:
         before = b""
-    after = page[at : at + _AFTER_BYTES]
-    end = _BLOCK.search(_SCRIPT.sub(b" ", after))
-    after = _SCRIPT.sub(b" ", after)[: end.start()] if end else after
+    after = without_scripts(page[at : at + _AFTER_BYTES])
+    end = _BLOCK.search(after)
+    after = after[: end.start()] if end else after
     return text_of(without_tags(before + after), MAX_COPYRIGHT_CHARS)
-
-
-_SCRIPT = re.compile(rb"<script\b[^>]{0,256}>.{0,600}?</script\s{0,9}>", re.IGNORECASE | re.DOTALL)

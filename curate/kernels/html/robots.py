@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterable
 
 # What search engines document (Google, Bing, Yandex), and the two that DeviantArt brought in for AI in 2022.
-DIRECTIVES = frozenset(
-    "all index follow archive none noindex nofollow noarchive nocache nosnippet noimageindex notranslate indexifembedded"
-    " noodp noydir noai noimageai noml nopreview nositelinkssearchbox".split()
-)
-VALUED = frozenset("max-snippet max-image-preview max-video-preview unavailable_after".split())
+DIRECTIVES = frozenset((
+    "all", "archive", "follow", "index", "indexifembedded", "noai", "noarchive", "nocache", "nofollow", "noimageai",
+    "noimageindex", "noindex", "noml", "none", "noodp", "nopreview", "nositelinkssearchbox", "nosnippet", "notranslate",
+    "noydir",
+))  # fmt: skip
+VALUED = frozenset(("max-image-preview", "max-snippet", "max-video-preview", "unavailable_after"))
 MEANS = {"none": ("noindex", "nofollow")}  # by Google's documentation
 # Crawlers that a meta element or a header may address by name; others in a header are recognised by their colon.
-AGENTS = frozenset(
-    "ai2bot amazonbot anthropic-ai applebot applebot-extended baiduspider bingbot bytespider ccbot chatgpt-user"
-    " claude-web claudebot cohere-ai diffbot duckduckbot facebookbot google-extended googlebot googlebot-news gptbot"
-    " meta-externalagent msnbot oai-searchbot omgili omgilibot perplexitybot petalbot slurp teoma yandex yandexbot".split()
-)
+AGENTS = frozenset((
+    "ai2bot", "amazonbot", "anthropic-ai", "applebot", "applebot-extended", "baiduspider", "bingbot", "bytespider",
+    "ccbot", "chatgpt-user", "claude-web", "claudebot", "cohere-ai", "diffbot", "duckduckbot", "facebookbot",
+    "google-extended", "googlebot", "googlebot-news", "gptbot", "meta-externalagent", "msnbot", "oai-searchbot",
+    "omgili", "omgilibot", "perplexitybot", "petalbot", "slurp", "teoma", "yandex", "yandexbot",
+))  # fmt: skip
 MAX_VALUE_CHARS = 2048  # of one meta element or header
 MAX_OTHERS = 16  # directives that are not in DIRECTIVES or VALUED, per page: they are kept, but bounded
 

@@ -11,9 +11,12 @@ MAX_VALUE_BYTES = 4096  # of an attribute or a text; what is longer is cut befor
 MAX_URL_CHARS = 2048
 MIN_YEAR, MAX_YEAR = 1990, 2100  # a page is not older than the web; a clock would make results differ by day
 
-# Controls and lone surrogates, which a character reference or a JSON escape can bring in.
-_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_TAG = re.compile(rb"<script\b.{0,2048}?</script|<[^<>]{0,512}+>?", re.IGNORECASE | re.DOTALL)
+# Controls and lone surrogates, which a character reference or a JSON escape can bring in; soft hyphens.
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\xad\ud800-\udfff]")
+_TWICE = re.compile(r"&(?:#\d{2,5}|#x[0-9a-f]{2,4}|amp|quot|apos|nbsp);", re.IGNORECASE)
+_SCRIPT = re.compile(rb"<script\b[^>]{0,256}>.{0,600}?</script\s{0,9}>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(rb"<[^<>]*+>?")
+_BY_WORDS = frozenset((b"by", b"von", b"par", b"por", b"&nbsp;", b"-", b"|"))
 _HTTP = re.compile(r"https?://[^\s/?#<>\"\\]{1,255}(?:[/?#][^\s<>\"]*+)?", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
@@ -39,6 +42,8 @@ def text_of(value: bytes, max_chars: int) -> str | None:
     text = value[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
     if "&" in text:
         text = html.unescape(text)
+        if _TWICE.search(text):  # as many systems write it: O&amp;#039;Donnell
+            text = html.unescape(text)
     return folded(text, max_chars)
 
 
@@ -51,12 +56,25 @@ def folded(text: str, max_chars: int) -> str | None:
 
 
 def without_tags(markup: bytes) -> bytes:
-    """Return markup with each tag, and each script, replaced by a space."""
-    return _TAG.sub(b" ", markup)
+    """Return markup with each tag, and each short script, replaced by a space."""
+    return _TAG.sub(b" ", without_scripts(markup))
+
+
+def without_scripts(markup: bytes) -> bytes:
+    """Return markup with each short script replaced by a space."""
+    return _SCRIPT.sub(b" ", markup) if b"<script" in markup or b"<SCRIPT" in markup else markup
+
+
+def first_run(markup: bytes) -> bytes:
+    """Return the first text between the tags of some markup that is more than white space and `by`."""
+    for run in _TAG.split(markup):
+        if run.strip(b" \t\r\n:") and run.strip(b" \t\r\n:").lower() not in _BY_WORDS:
+            return run
+    return b""
 
 
 def absolute_url(value: str | None, base: str | None) -> str | None:
-    """Return a link resolved against `base`; None unless it is a well-formed http(s) URL of at most 2,048 characters."""
+    """Return a link resolved against `base`; None unless that is a well-formed http(s) URL of at most 2,048 chars."""
     if value is None or len(value) > MAX_URL_CHARS:
         return None
     value = value.strip()
