@@ -35,9 +35,9 @@ EVERY = pytest.mark.parametrize("path", MODULES + TRAINER, ids=NAMES)
 # From the top of the house to its ground: a module imports those of lower rooms, or of its own.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("curate.cli",),
-    ("curate.commands", "curate.reference", "curate.tell"),
+    ("curate.commands", "curate.reference", "curate.side_by_side", "curate.tell"),
     ("curate.api",),
-    ("curate.why", "curate.verify", "curate.inspection"),
+    ("curate.why", "curate.verify", "curate.inspection", "curate.comparison"),
     ("curate.runner",),
     ("curate.training",),
     ("curate.progress", "curate.publish"),

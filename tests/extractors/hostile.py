@@ -25,7 +25,7 @@ def hostile(**options: object) -> Callable[[str], str]:
         "hang": lambda rest: _spin(),
         "stop": lambda rest: os.kill(os.getpid(), signal.SIGSTOP),
         "memory": lambda rest: bytearray(1 << 40),
-        "hoard": lambda rest: _hoard.append(bytes(int(rest))),
+        "hoard": lambda rest: _hoard.append(bytes(int(rest.split()[0]))),
         "recurse": lambda rest: _recurse(),
         "raise": lambda rest: _raise(rest),
         "grow": lambda rest: "x" * int(rest),

@@ -16,7 +16,11 @@ from tests.runs import sentences
 # step → the parameters it is swept with; a step that is missing here fails a test
 PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "url_filter": ({}, {"min_soft_words": 1}),
-    "extract": ({}, {"max_html_bytes": 300}, {"extractor": "trafilatura"}),
+    "extract": (
+        {},
+        {"max_html_bytes": 300, "extractor": "resiliparse", "comments": "keep"},
+        {"extractor": "trafilatura", "format": "markdown"},
+    ),
     "normalize": ({},),
     "language": ({}, {"keep": ["en"], "min_score": 0.9}),
     "quality": (
