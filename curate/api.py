@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from curate.comparison import Comparison, compare
 from curate.inspection import Removed, RunStatus, gc, status
 from curate.recipe import Recipe, load_recipe, make_step, parse_recipe
 from curate.registry import STEPS
@@ -20,8 +21,8 @@ from curate.verify import verify
 from curate.why import Life, why
 
 __all__ = [
-    "Life", "Recipe", "Removed", "RunOptions", "RunStatus", "Summary", "gc", "ingest", "load_recipe",
-    "parse_recipe", "plan", "run", "run_step", "status", "steps", "verify", "why",
+    "Comparison", "Life", "Recipe", "Removed", "RunOptions", "RunStatus", "Summary", "compare", "gc", "ingest",
+    "load_recipe", "parse_recipe", "plan", "run", "run_step", "status", "steps", "verify", "why",
 ]  # fmt: skip
 
 PathLike = str | os.PathLike[str]

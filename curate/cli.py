@@ -31,6 +31,7 @@ from curate.commands import (
 )
 from curate.errors import AccountingError, ShardsFailed, printable
 from curate.registry import STEPS
+from curate.side_by_side import with_comparison
 
 EXIT_CODES = """Exit codes: 0 ok, 2 bad input or configuration (nothing was done), 3 finished with failed shards,
 4 accounting violated, 75 stopped and resumable, 130 interrupted."""
@@ -79,6 +80,8 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     )
     for name, entry in STEPS.items():
         command = step_command(name) if wanted == _dashed(name) else _listed
+        if wanted == name == "extract":
+            command = with_comparison(command)
         help_text = command.__doc__ if wanted == _dashed(name) else entry.summary
         app.command(_dashed(name), help=help_text, rich_help_panel="Steps, as recipes of one step")(guarded(command))
     for question in questions:
