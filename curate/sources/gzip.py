@@ -37,7 +37,12 @@ class Gzip:
         return None  # where it ends is known only when it is inflated
 
     def peek(self, raw: bytes, at: int) -> bytes:
-        return head(raw[at : at + _PEEKED_BYTES], PEEK_BYTES)
+        if not raw.startswith(MAGIC, at):
+            return b""
+        try:
+            return isal_zlib.decompressobj(wbits=31).decompress(raw[at : at + _PEEKED_BYTES], PEEK_BYTES)
+        except ISAL_ERROR:
+            return b""
 
     def skippable(self, raw: bytes, at: int) -> int:
         return 0
@@ -68,13 +73,16 @@ class Gzip:
 
 
 def head(raw: bytes, n_bytes: int) -> bytes:
-    """Return the first inflated bytes of the member that `raw` begins with; b"" where it cannot be inflated."""
-    if not raw.startswith(MAGIC):
-        return b""
-    try:
-        return isal_zlib.decompressobj(wbits=31).decompress(raw, n_bytes)
-    except ISAL_ERROR:
-        return b""
+    """Return the first inflated bytes of the members that `raw` begins with, as far as they can be inflated."""
+    head = b""
+    while raw.startswith(MAGIC) and len(head) < n_bytes:
+        inflater = isal_zlib.decompressobj(wbits=31)
+        try:
+            head += inflater.decompress(raw, n_bytes - len(head))
+        except ISAL_ERROR:
+            break
+        raw = inflater.unused_data
+    return head
 
 
 def _header_end(raw: bytes, at: int) -> int:

@@ -164,14 +164,13 @@ class MemberStream:
             return b""
         if self._inflater is not None:
             return self._step(self._inflater)
-        data: bytes
         if (whole := self._codec.whole(self._raw, self._at)) is not None:
             data, self._at = whole
-            self._eof = True
-        else:
-            self._inflater = self._codec.inflater()
-            data = self._step(self._inflater, self._codec.first_step(self._raw, self._at))
-        if self._eof:
+            self._eof, self.n_whole_bytes = True, len(data)
+            return data
+        self._inflater = self._codec.inflater()
+        data = self._step(self._inflater, self._codec.first_step(self._raw, self._at))
+        if self._inflater.eof:
             self.n_whole_bytes = len(data)
         return data
 

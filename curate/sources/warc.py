@@ -45,7 +45,7 @@ class Warc:
 
     def sniff(self, name: str, head: bytes) -> bool:
         """See `Source.sniff`."""
-        return WarcFormat(()).starts(head.lstrip(b"\x00\r\n")) and not name.endswith((".wet", ".wat"))
+        return WarcFormat(()).starts(head.lstrip(b"\x00\r\n")) and not name.endswith(".wet")
 
     def schema_of(self, piece: Slice) -> pa.Schema:
         """Return the schema of this slice's batches: that of every file of this kind."""
