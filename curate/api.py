@@ -28,7 +28,7 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 # Options of a run that a step's command has beside the step's parameters.
-RUN_OPTIONS = ("workers", "format", "ledger", "shard_bytes")
+RUN_OPTIONS = ("workers", "format", "ledger", "shard_bytes", "max_file_bytes")
 
 
 def run(
@@ -39,6 +39,7 @@ def run(
     seed: int | None = None,
     format: str | None = None,
     shard_bytes: int | None = None,
+    max_file_bytes: int | None = None,
     reporter: Any = None,
     **options: Any,
 ) -> Summary:
@@ -48,9 +49,8 @@ def run(
     Raises the errors of `curate.errors`.
     """
     made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
-    changes: dict[str, Any] = {
-        k: v for k, v in (("seed", seed), ("format", format), ("shard_bytes", shard_bytes)) if v is not None
-    }
+    given = {"seed": seed, "format": format, "shard_bytes": shard_bytes, "max_file_bytes": max_file_bytes}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     return run_recipe(
         replace(made, **changes), [os.fspath(i) for i in inputs], Path(out), RunOptions(**options), reporter
     )

@@ -18,6 +18,7 @@ from curate.commands import (
     Inputs,
     Json,
     Ledger,
+    MaxFileBytes,
     Out,
     RunFolder,
     Seed,
@@ -125,6 +126,7 @@ def run(
     format: Format = None,
     ledger: Ledger = "full",
     shard_bytes: ShardBytes = None,
+    max_file_bytes: MaxFileBytes = None,
     batch_docs: BatchDocs = None,
     seed: Seed = None,
     allow_failed: AllowFailed = False,
@@ -136,7 +138,8 @@ def run(
     report_run(
         lambda reporter: api.run(
             recipe, inputs or (), out, workers=workers, format=format, ledger=ledger, shard_bytes=shard_bytes,
-            batch_docs=batch_docs, seed=seed, allow_failed=allow_failed, reporter=reporter,
+            max_file_bytes=max_file_bytes, batch_docs=batch_docs, seed=seed, allow_failed=allow_failed,
+            reporter=reporter,
         ),
         as_json,
     )  # fmt: skip

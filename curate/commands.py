@@ -27,6 +27,10 @@ Workers = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable summary on stdout, nothing else.")]
 Format = Annotated[Literal["parquet", "jsonl"] | None, typer.Option(help="Form of documents/.")]
+MaxFileBytes = Annotated[
+    int | None,
+    typer.Option(min=1, help="Cut documents/ into files of up to this size; one file per shard if not given."),
+]
 Ledger = Annotated[Literal["full", "reasons"], typer.Option(help="Keep all signals of dropped docs, or reasons only.")]
 ShardBytes = Annotated[int | None, typer.Option(min=1, help="Input bytes per shard; part of the plan.")]
 AllowFailed = Annotated[bool, typer.Option("--allow-failed", help="Go on past shards that failed; still exit 3.")]
@@ -114,7 +118,7 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
         parameters.append(inspect.Parameter("mode", keyword, annotation=mode, default="drop"))
     shared: list[tuple[str, Any, Any]] = [
         ("workers", Workers, None), ("format", Format, None), ("ledger", Ledger, "full"),
-        ("shard_bytes", ShardBytes, None), ("as_json", Json, False),
+        ("shard_bytes", ShardBytes, None), ("max_file_bytes", MaxFileBytes, None), ("as_json", Json, False),
     ]  # fmt: skip
     for word, kind, default in shared:
         parameters.append(inspect.Parameter(word, keyword, annotation=kind, default=default))

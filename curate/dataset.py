@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,11 @@ ROW_GROUP_TEXT_BYTES = 32 << 20  # a group ends early at the doc that passes thi
 ZSTD_LEVEL = 3
 
 
+def parquet_writer(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """Return a writer of docs files; the encoding is the same for all of them."""
+    return pq.ParquetWriter(sink, schema, compression="zstd", compression_level=ZSTD_LEVEL, write_page_checksum=True)
+
+
 class DocsWriter:
     """Writes docs to Parquet. Row groups are cut by doc count and text bytes, never by batches."""
 
@@ -31,9 +35,7 @@ class DocsWriter:
     def add(self, batch: pa.RecordBatch) -> None:
         """Append rows. All batches of a file have one schema."""
         if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self.path, batch.schema, compression="zstd", compression_level=ZSTD_LEVEL, write_page_checksum=True
-            )
+            self._writer = parquet_writer(str(self.path), batch.schema)
         self.n_rows += batch.num_rows
         start = 0
         for end in self._cuts(batch):
@@ -101,13 +103,14 @@ def write_jsonl(source: Path, target: Path) -> int:
     n_rows = 0
     with pa.CompressedOutputStream(pa.OSFile(str(target), "wb"), "zstd") as out:
         for batch in read_docs(source):
-            lines = io.StringIO()
-            for row in batch.to_pylist():
-                json.dump(as_jsonl(row), lines, ensure_ascii=False, default=str)
-                lines.write("\n")
-            out.write(lines.getvalue().encode())
+            out.write(b"".join(map(as_json_line, batch.to_pylist())))
             n_rows += batch.num_rows
     return n_rows
+
+
+def as_json_line(row: dict[str, Any]) -> bytes:
+    """Return a doc as a line of JSONL, its line break included."""
+    return json.dumps(as_jsonl(row), ensure_ascii=False, default=str).encode() + b"\n"
 
 
 def as_jsonl(row: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ MAX_RECIPE_NODES = 20_000  # an alias bomb ends here
 MAX_RECIPE_DEPTH = 32  # and a value that holds itself here
 SHARD_BYTES = 256_000_000
 
-RECIPE_KEYS = ("name", "sources", "steps", "train", "shard_bytes", "format", "seed")
+RECIPE_KEYS = ("name", "sources", "steps", "train", "shard_bytes", "format", "max_file_bytes", "seed")
 SOURCE_KEYS = ("name", "paths", "weight", "base", "check_digests", "text_column", "url_column")
 RUNNER_KEYS = ("id", "mode", "save", "skip_tagged")  # valid on any step, next to its own parameters
 
@@ -87,6 +87,7 @@ class Recipe:
     train: Mapping[str, Any] | None = None
     shard_bytes: int = SHARD_BYTES
     format: Literal["parquet", "jsonl"] = "parquet"
+    max_file_bytes: int | None = None  # of a file in documents/; None: one file per shard
     seed: int | None = None  # of all steps that draw and are not given one of their own
     folder: str = "."  # relative source paths start here; own stages are imported from here
 
@@ -141,12 +142,14 @@ def parse_recipe(text: str, file: str = "recipe", folder: str = ".") -> Recipe:
     if "steps" not in top:
         raise RecipeError("a recipe needs `steps`, a list of step names", file)
     steps = reader.steps(top["steps"])
-    scalars = {key: reader.value(top[key]) for key in ("name", "shard_bytes", "format", "seed", "train") if key in top}
-    for key, kind in (("name", str), ("shard_bytes", int), ("format", Literal["parquet", "jsonl"]), ("seed", int)):
+    kinds = {"name": str, "shard_bytes": int, "format": Literal["parquet", "jsonl"], "max_file_bytes": int, "seed": int}
+    scalars = {key: reader.value(top[key]) for key in (*kinds, "train") if key in top}
+    for key, kind in kinds.items():
         if key in scalars:
             scalars[key] = reader.coerced(scalars[key], kind, f"`{key}`", top[key])
-    if scalars.get("shard_bytes", 1) < 1:
-        raise RecipeError("`shard_bytes` must be at least 1", reader.where(top["shard_bytes"]))
+    for key in ("shard_bytes", "max_file_bytes"):
+        if scalars.get(key, 1) < 1:
+            raise RecipeError(f"`{key}` must be at least 1", reader.where(top[key]))
     if "train" in scalars and not isinstance(scalars["train"], dict):
         raise RecipeError("`train` is a mapping of trainer options, such as {preset: tiny}", reader.where(top["train"]))
     sources = reader.sources(top["sources"]) if "sources" in top else ()

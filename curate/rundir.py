@@ -101,6 +101,7 @@ class Run:
                     "train": recipe.train,
                     "shard_bytes": recipe.shard_bytes,
                     "format": recipe.format,
+                    "max_file_bytes": recipe.max_file_bytes,
                     "seed": recipe.seed,
                     "folder": recipe.folder,
                 },

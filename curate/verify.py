@@ -7,6 +7,7 @@ cannot hide in both.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -215,15 +216,44 @@ class _Checker:
         if not listing.is_file():
             self.verdict.unfinished.append("published results")
             return
-        for name, target in (self._json(listing, {}) or {}).items():
-            shown, source = self.root / name, self.root / target
+        pieces: dict[str, list[list[int]]] = {}
+        for name, entry in sorted((self._json(listing, {}) or {}).items()):
+            about = entry if isinstance(entry, dict) else {"of": entry}
+            shown, source = self.root / name, self.root / about["of"]
             self.verdict.n_files += 1
             if not shown.is_file():
                 self.wrong(shown, "missing")
                 continue
-            same = name.endswith(".jsonl.zst") or not source.is_file() or shown.samefile(source)
-            if not same and _sha256(shown) != _sha256(source):
-                self.wrong(shown, f"is not {target}")
+            if "rows" in about:
+                pieces.setdefault(about["of"], []).append(about["rows"])
+                start, end = about["rows"]
+                if shown.stat().st_size > about["max_file_bytes"] and end - start > 1:
+                    self.wrong(shown, f"{shown.stat().st_size} bytes, {about['max_file_bytes']} allowed")
+            if "rows" in about or name.endswith(".jsonl.zst"):
+                self._same_docs(shown, source, about.get("rows"))
+            elif source.is_file() and not shown.samefile(source) and _sha256(shown) != _sha256(source):
+                self.wrong(shown, f"is not {about['of']}")
+        for target, found in pieces.items():
+            ends = [0, *(end for _, end in found)]
+            n_rows = self._n_rows(self.root / target)
+            if [start for start, _ in found] != ends[:-1] or n_rows not in (None, ends[-1]):
+                self.wrong(listing, f"the files cut from {target} do not hold each of its {n_rows} rows once")
+
+    def _n_rows(self, path: Path) -> int | None:
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except (OSError, ValueError):
+            return None  # already said, where its receipt was read
+
+    def _same_docs(self, shown: Path, source: Path, rows: list[int] | None) -> None:
+        """Check that a file that was written anew holds the docs it should: by its doc_ids, if that is asked for."""
+        if not self.verdict.deep or not source.is_file():
+            return
+        wanted = self._doc_ids(source)
+        wanted = wanted if rows is None else wanted[rows[0] : rows[1]]
+        found = _ids_of_lines(shown) if shown.name.endswith(".jsonl.zst") else self._doc_ids(shown)
+        if found != wanted:
+            self.wrong(shown, f"does not hold docs {rows or 'all'} of {source.relative_to(self.root)}")
 
     def _doc_ids(self, path: Path) -> list[str]:
         if not path.is_file():
@@ -260,3 +290,14 @@ class _Checker:
 def _sha256(path: Path) -> str:
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _ids_of_lines(path: Path) -> list[str] | None:
+    """Return the ids in a compressed JSONL file; None where it cannot be read."""
+    import zstandard
+
+    try:
+        with path.open("rb") as opened, zstandard.ZstdDecompressor().stream_reader(opened) as stream:
+            return [json.loads(line)["id"] for line in io.TextIOWrapper(stream, encoding="utf-8", newline="\n")]
+    except (ValueError, KeyError, TypeError, zstandard.ZstdError):
+        return None
