@@ -37,6 +37,9 @@ STEPS: Mapping[str, Entry] = {
         "Drop docs by their URL: no web page, on a list, with such words.",
     ),
     "extract": Entry("curate.stages.extract", "Extract", "stage", "Turn HTML into the page's main text."),
+    "consent": Entry(
+        "curate.stages.consent", "Consent", "stage", "Drop docs whose owners said no, or keep only licences you name."
+    ),
     "normalize": Entry(
         "curate.stages.normalize", "Normalize", "stage", "Repair mojibake, apply NFC, fold white space."
     ),

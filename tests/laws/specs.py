@@ -21,6 +21,11 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
         {"max_html_bytes": 300, "extractor": "resiliparse", "comments": "keep"},
         {"extractor": "trafilatura", "format": "markdown"},
     ),
+    "consent": (
+        {},
+        {"robots": ["noindex", "noai"], "agents": ["*"], "licenses": ["open", "cc-by-nc"]},
+        {"tdm": "keep", "licenses": ["cc-by-sa-4.0"], "unlicensed": "keep"},
+    ),
     "normalize": ({},),
     "language": ({}, {"keep": ["en"], "min_score": 0.9}),
     "quality": (
@@ -113,6 +118,10 @@ URLS = (
     "javascript:alert(1)//" + "a" * 3000,
 )
 LANGUAGES = ("en", "de", None)
+# What `extract` writes of a page's owner, and `consent` reads.
+ROBOTS = (None, "", "noai", "index,follow", "ccbot:noindex,nofollow", "noai,noindex,max-snippet:-1", ",,:", "noaix")
+RESERVED = (None, False, True)
+LICENSES = (None, "cc-by-4.0", "cc-by-nc-sa-3.0-de", "cc0-1.0", "other", "cc-by-sa-4.0", "", "gfdl")
 
 
 def docs(rows: Sequence[int], offset: int = 0) -> pa.RecordBatch:
@@ -132,9 +141,14 @@ def docs(rows: Sequence[int], offset: int = 0) -> pa.RecordBatch:
     }
     arrays = [pa.array(columns[field.name], field.type) for field in HTML_SCHEMA]
     text = pa.array([TEXTS[row % len(TEXTS)] for row in rows], TEXT.type)
-    language = pa.array([LANGUAGES[row % len(LANGUAGES)] for row in rows], pa.string())
-    schema = pa.schema([*HTML_SCHEMA, TEXT, pa.field("language", pa.string())])
-    return pa.RecordBatch.from_arrays([*arrays, text, language], schema=schema)
+    written = {
+        "language": pa.array([LANGUAGES[row % len(LANGUAGES)] for row in rows], pa.string()),
+        "robots": pa.array([ROBOTS[row % len(ROBOTS)] for row in rows], pa.string()),
+        "tdm_reservation": pa.array([RESERVED[row % len(RESERVED)] for row in rows], pa.bool_()),
+        "license": pa.array([LICENSES[row % len(LICENSES)] for row in rows], pa.string()),
+    }
+    schema = pa.schema([*HTML_SCHEMA, TEXT, *(pa.field(name, column.type) for name, column in written.items())])
+    return pa.RecordBatch.from_arrays([*arrays, text, *written.values()], schema=schema)
 
 
 def read_by(step: Step, batch: pa.RecordBatch) -> pa.RecordBatch:

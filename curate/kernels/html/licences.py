@@ -5,6 +5,14 @@ from __future__ import annotations
 import re
 
 OTHER = "other"  # a licence is declared, and it is none that is known here
+# Names without version. Open: may be used, changed and shared by anyone for any purpose (Open Definition 2.1).
+OPEN = (
+    "cc-by", "cc-by-sa", "cc0", "etalab", "fal", "gfdl", "odbl", "odc-by", "ogl-uk", "pddl", "pdm", "publicdomain",
+)  # fmt: skip
+FAMILIES = (
+    *OPEN, "apache", "cc-by-nc", "cc-by-nc-nd", "cc-by-nc-sa", "cc-by-nd", "cc-nc", "cc-nc-nd", "cc-nc-sa", "cc-nd",
+    "cc-sa", "gpl", "mit", OTHER,
+)  # fmt: skip
 _CC_ORDER = ("by", "nc", "nd", "sa")
 _CC_URL = re.compile(
     r"(?://|\A)(?:[a-z0-9-]{1,20}\.)?creativecommons\.org/(licen[sc]es|publicdomain)/+([a-z+-]{2,20})"
@@ -43,8 +51,8 @@ def license_of_url(url: str) -> str | None:
         return _creative_commons(found)
     for pattern, name in _OTHERS:
         if found := pattern.search(url):
-            version = found[1] if pattern.groups and found[1] else None
-            return name if version is None else f"{name}-{version.replace('-', '.')}"
+            version = found[1].replace("-", ".") if pattern.groups and found[1] else None
+            return f"{name}-{version if '.' in version else version + '.0'}" if version else name
     return None
 
 
@@ -78,7 +86,7 @@ def _creative_commons(found: re.Match[str]) -> str | None:
             return "cc0-1.0"
         return "pdm-1.0" if code == "mark" else "publicdomain"
     parts = code.split("-")
-    if not set(parts) <= {*_CC_ORDER}:
+    if not set(parts) <= {*_CC_ORDER} or {"nd", "sa"} <= set(parts):
         return OTHER if version else None  # sampling+, devnations …; without a version an overview page
     return _named(parts, version, place)
 

@@ -12,6 +12,9 @@ DIRECTIVES = frozenset((
     "noydir",
 ))  # fmt: skip
 VALUED = frozenset(("max-image-preview", "max-snippet", "max-video-preview", "unavailable_after"))
+RESTRICTIONS = (  # those of DIRECTIVES that forbid something, as a page may be dropped for
+    "noai", "noarchive", "nocache", "nofollow", "noimageai", "noimageindex", "noindex", "noml", "nosnippet",
+)  # fmt: skip
 MEANS = {"none": ("noindex", "nofollow")}  # by Google's documentation
 # Crawlers that a meta element or a header may address by name; others in a header are recognised by their colon.
 AGENTS = frozenset((
