@@ -17,14 +17,12 @@ browsers agree on broken markup, so does the scan, within bounds (see `nesting`)
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from curate.kernels.html.entities import decode_entities
 from curate.kernels.html.markup import finish_block, read_markup
 from curate.kernels.html.runs import read_text
 from curate.kernels.html.state import (
@@ -53,7 +51,9 @@ from curate.kernels.html.state import (
     WANTS_SCORES,
     WANTS_TOKENS,
     Room,
+    cached,
     compiled,
+    source_digest,
 )
 
 __all__ = ["COUNTS", "Page", "Scanner"]
@@ -63,7 +63,6 @@ _SMALLEST_ROOM_BYTES = 1 << 18
 _LARGE_ROOM_BYTES = 1 << 22  # given back once pages are much smaller again
 _MIN_BLOCK_BYTES = 4  # `x<p>`
 _MIN_ELEMENT_BYTES = 3  # `<p>`
-_PARTS = ("attributes", "characters", "entities", "find", "markup", "nesting", "runs", "scan", "state", "tags")
 
 
 class Page(NamedTuple):
@@ -83,8 +82,6 @@ class Page(NamedTuple):
 
     def texts(self) -> list[str]:
         """Return the text of every block, with its character references decoded."""
-        from curate.kernels.html.entities import decode_entities
-
         raw = self.text.tobytes()
         return [decode_entities(raw[start:end]).decode("utf-8", "replace") for start, end in self.block_text.tolist()]
 
@@ -164,12 +161,6 @@ def _room(n_bytes: int, with_tokens: bool, weights: F32) -> Room:
     )
 
 
-def source_digest() -> int:
-    """Return a number for the sources of the scan: Numba's cache looks at one file only."""
-    sources = [Path(__file__).with_name(f"{name}.py") for name in _PARTS]
-    return int(hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources), digest_size=7).hexdigest(), 16)
-
-
 @compiled
 def start_page(room: Room) -> None:
     """Forget the page before; the stack holds nothing but the page."""
@@ -204,5 +195,4 @@ def _kernel() -> Callable[[Room, bool, bool], None]:
         finish_block(room)
         room.element_first_token[room.state[N_ELEMENTS]] = room.state[N_TOKENS]
 
-    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-    return cast(Callable[[Room, bool, bool], None], njit(**options)(scan_page))
+    return cached(scan_page)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -18,6 +21,11 @@ F32 = npt.NDArray[np.float32]
 Int = Any  # int64, or uint64 for a hash: Numba infers the types inside a kernel
 Records = Any  # a structured array: NumPy's stubs know no record fields
 
+_TEXT_PARTS, _TAG_PARTS = (
+    ("characters", "entities", "find", "render", "runs"),
+    ("attributes", "markup", "nesting", "tags"),
+)
+_PARTS = (*_TEXT_PARTS, *_TAG_PARTS, "scan", "state")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -35,6 +43,24 @@ def compiled_apart(function: _Function) -> _Function:
     """Compile a part that is worth a call of its own, since it is called from many places."""
     options: dict[str, Any] = {"nogil": True, "_nrt": False}
     return cast(_Function, njit(**options)(function))
+
+
+def cached(function: _Function) -> _Function:
+    """Compile an entry point, or load what an earlier process compiled. It must hold `source_digest()`, see there."""
+    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+    return cast(_Function, njit(**options)(function))
+
+
+@functools.cache
+def source_digest() -> int:
+    """Return a number for the sources of all kernels of the scan, never 0.
+
+    Numba's cache looks at the file of the entry point only; a number that the entry point closes over is part of its
+    key, and brings a change in any part to light.
+    """
+    sources = [Path(__file__).with_name(f"{name}.py") for name in _PARTS]
+    digest = hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources), digest_size=7)
+    return int(digest.hexdigest(), 16) | 1
 
 
 COUNTS = (
