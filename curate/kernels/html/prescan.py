@@ -37,10 +37,12 @@ def nests_deeper(html: bytes, starts: npt.NDArray[np.intp], max_depth: int) -> b
     For each element name the largest surplus of start tags over end tags is taken, and these are summed: an
     upper bound, which end tags of other names cannot lower. Elements that close by themselves do not count.
     """
-    if len(starts) - html.count(b"</") <= max_depth:  # so many start tags at most
+    if len(starts) <= max_depth:
         return False
     page = np.frombuffer(html + b"\x00" * (_NAME_BYTES + 2), dtype=np.uint8)
     ends = page[starts + 1] == ord("/")
+    if len(starts) - np.count_nonzero(ends) <= max_depth:  # so many start tags at most
+        return False
     names = _name_codes(page, starts + 1 + ends)
     nesting = (names != 0) & ~np.isin(names, _FLAT_CODES)
     names, steps = names[nesting], np.where(ends[nesting], -1, 1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from curate.kernels import html as kernel
+from curate.kernels.html import prescan as kernel
 from tests.helpers import shared_data
 from tests.sources.build import read, whole
 
