@@ -123,19 +123,23 @@ def _listed(prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return a glob as a regular expression: `*` and `?` stop at slashes, `**/` goes through folders."""
-    made = []
+    """Return a glob as a regular expression: `*` and `?` stop at slashes, `**/` goes through folders.
+
+    As with local globs, none of them matches a dot at the start of a name.
+    """
+    made: list[str] = []
     for token in re.split(r"(\*\*/|\*+|\?|\[!?\]?[^\]]*\])", text):
+        at_start = "(?!\\.)" if not made or made[-1].endswith(("/", "/)*")) else ""
         if token == "**/":
-            made.append("(?:[^/]+/)*")
+            made.append("(?:(?!\\.)[^/]+/)*")
         elif token.startswith("*"):
-            made.append("[^/]*")
+            made.append(f"{at_start}[^/]*")
         elif token == "?":
-            made.append("[^/]")
+            made.append(f"{at_start}[^/]")
         elif token.startswith("[") and token.endswith("]") and len(token) > 2:
             inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
             made.append(f"[{'^' + inner[1:] if inner.startswith('!') else inner.replace('^', chr(92) + '^')}]")
-        else:
+        elif token:
             made.append(re.escape(token))
     try:
         return re.compile("".join(made))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from curate.errors import InputError, printable
 from curate.sources.files import open_input
-from curate.sources.remote import RemoteError, bare, is_remote
+from curate.sources.remote import RemoteError, bare, below, is_remote
 
 ENDINGS = (".txt", ".list", ".paths")
 COMMON_CRAWL = "https://data.commoncrawl.org/"  # where the lines of its path files start
@@ -70,7 +70,7 @@ def _resolved(entry: str, folder: str, base: str | None) -> str:
     else:
         start = folder
     if is_remote(start):
-        return bare(f"{start.rstrip('/')}/{entry.lstrip('/')}")
+        return below(start, entry)
     return os.path.abspath(os.path.join(start, entry))
 
 

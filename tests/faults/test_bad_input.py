@@ -72,19 +72,26 @@ def _unfinished_run(folder: Path) -> Path:
         (lambda folder: folder / "nothing-*.warc", "no such file"),
         (_with("empty.warc.gz", b""), "empty"),
         (_with("empty-inside.warc.gz", gzip.compress(b"")), "empty"),
-        (_with("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(100)), "not a WARC, JSONL or Parquet file"),
-        (_with("page.html", b"<!doctype html><html></html>"), "not a WARC, JSONL or Parquet file"),
+        (_with("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(100)), "not a WARC, .* or CSV file"),
+        (_with("error.warc.gz", b"<!doctype html><html></html>"), "not a WARC, .* or CSV file"),
+        (_with("table.csv", b"title,body\nx,y\n"), "needs a header row with a column `text`"),
+        (_with("wide.csv", b"text," + b",".join(b"c%d" % n for n in range(100_000)) + b"\n"), "has 100,001 columns"),
+        (_with("twice.csv", b"text,text\nx,y\n"), "two columns of one name"),
+        (_with("cut.arrow", b"ARROW1\0\0" + bytes(50)), "not a readable Arrow file"),
+        (_with("words.txt", b"just words\n"), "line 1: is read as a list of inputs"),
         (_with("cut.parquet", b"PAR1" + bytes(50)), "not a readable Parquet file"),
         (_with("a.bz2", b"BZh91AY"), "bzip2"),
         (_empty_folder, "no files"),
         (_pipe, "not a regular file"),
-        (lambda folder: "s3://bucket/crawl.warc.gz", "only local files"),
+        (lambda folder: "ftp://bucket/crawl.warc.gz", "inputs are local files, or s3://"),
+        (lambda folder: "http://127.0.0.1:1/crawl.warc.gz", "the connection failed"),
         (_unfinished_run, "no documents yet"),
     ],
 )
 def test_an_input_that_cannot_be_read_is_refused_before_any_work(
-    tmp_path: Path, recipe: Path, make: Callable[[Path], Path | str], said: str
+    tmp_path: Path, recipe: Path, make: Callable[[Path], Path | str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CURATE_REMOTE_WAIT_S", "0.001")
     given = make(tmp_path)
     with pytest.raises(InputError, match=said) as raised:
         api.run(recipe, [given], tmp_path / "out")

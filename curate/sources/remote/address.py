@@ -64,6 +64,15 @@ def full(url: str) -> str:
     return _full.get(url, url)
 
 
+def below(base: str, entry: str) -> str:
+    """Return the bare address of a file below a base; it is asked for with the base's user, password and query."""
+    entry = entry.lstrip("/")
+    if base.startswith("s3://"):
+        return bare(f"{base.rstrip('/')}/{entry}")
+    parts = urlsplit(full(bare(base)))
+    return bare(urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/{entry}", parts.query, "")))
+
+
 def share() -> None:
     """Let processes started from here on resolve what `bare` took away. Nothing of it enters a run's folder."""
     if not _full:

@@ -77,7 +77,7 @@ def _refused(error: Exception, url: str) -> Exception:
     if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
         return RemoteError(f"{url}: no AWS credentials were found; for a public bucket set {ANONYMOUS}=1")
     if isinstance(error, (ConnectionError, HTTPClientError)):
-        return Retry("the connection failed or broke off")
+        return Retry("the connection failed or broke off", max_tries=5)
     code = str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
     if code in _TRANSIENT:
         return Retry(f"S3 answered {code}")

@@ -124,9 +124,11 @@ def failed(error: HTTPError, shown: str) -> Retry | RemoteError:
         return RemoteError(f"{shown}: not a URL")
     if isinstance(error, NameResolutionError):
         return Retry("the host is not known", max_tries=3)
-    if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
+    if isinstance(error, NewConnectionError):
+        return Retry("the connection failed", max_tries=5)  # nobody listens there
+    if isinstance(error, TimeoutError):
         return Retry("no answer in time")
-    return Retry("the connection failed or broke off")
+    return Retry("the connection broke off")
 
 
 def _checked(response: Any, shown: str, start: int, end: int, validator: str | None) -> Reply:

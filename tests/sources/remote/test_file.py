@@ -90,7 +90,7 @@ def test_what_may_pass_is_tried_again_and_the_bytes_are_right(
 
 
 LASTING = {
-    "reset": (faults.reset, "the connection failed or broke off"),
+    "reset": (faults.reset, "the connection broke off"),
     "503": (faults.status(503), "the server answered 503"),
     "429": (faults.status(429, retry_after="0"), "the server answered 429"),
     "404": (faults.status(404), "no such file"),
@@ -223,7 +223,7 @@ def test_an_empty_file_is_said_to_be_empty(server: Server) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://no-such-host.invalid/x"])
 def test_nobody_there(url: str) -> None:
-    with pytest.raises(RemoteError, match="the host is not known|the connection failed") as raised:
+    with pytest.raises(RemoteError, match=r"the host is not known|the connection failed") as raised:
         RemoteFile(url)
     assert str(raised.value).startswith(url)
 
@@ -324,6 +324,7 @@ def test_any_mixture_of_faults_gives_the_bytes_or_an_error(
     server.faults.clear()
     server.faults.extend([None, *(kinds[i] for i in drawn)])
     try:
-        assert _read(url) == DATA
+        found = _read(url)
     except RemoteError as error:
-        assert str(error).startswith(url)
+        found = DATA if str(error).startswith(url) else b"an error that does not name the file"
+    assert found == DATA
