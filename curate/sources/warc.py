@@ -78,7 +78,7 @@ def records_of(piece: Slice, tally: Tally, wanted: tuple[str, ...]) -> Iterator[
     With `piece.check_digests`, records that do not have the digests they name are counted as damage.
     """
     form = WarcFormat((*KINDS,) if piece.check_digests else wanted)
-    with open_input(piece.path) as file:
+    with open_input(piece) as file:
         for record in Records(file, piece.size_bytes, tally, form):
             if piece.check_digests and record.block is not None:
                 try:
