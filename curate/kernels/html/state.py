@@ -21,10 +21,8 @@ F32 = npt.NDArray[np.float32]
 Int = Any  # int64, or uint64 for a hash: Numba infers the types inside a kernel
 Records = Any  # a structured array: NumPy's stubs know no record fields
 
-_TEXT_PARTS, _TAG_PARTS = (
-    ("characters", "entities", "find", "render", "runs"),
-    ("attributes", "markup", "nesting", "tags"),
-)
+_TEXT_PARTS = ("characters", "entities", "find", "render", "runs")
+_TAG_PARTS = ("attributes", "markup", "nesting", "tags")
 _PARTS = (*_TEXT_PARTS, *_TAG_PARTS, "scan", "state")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
