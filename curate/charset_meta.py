@@ -15,7 +15,8 @@ _ATTRIBUTE = re.compile(
     % ((_SPACE,) * 6)  # name; value in either kind of quotes; a quote that does not close; value without
 )
 _TAG = re.compile(rb"<(?:(!--)|(/?[A-Za-z][^%b/>]*)|([!/?]))" % _SPACE)
-_HEAD_TAGS = frozenset(b"base head html link meta noscript object script style title".split())
+_TAG_END = re.compile(rb"[%b/]*>" % _SPACE)
+_HEAD_TAGS = frozenset(b"base html link meta noscript object script style title".split())
 _RAW_TEXT_END = {name: re.compile(rb"</" + name, re.IGNORECASE) for name in (b"script", b"style")}
 _CHARSET_IN_CONTENT = re.compile(
     rb"charset[%b]*=[%b]*(?:\"([^\"]*)\"|'([^']*)'|([\"'])|([^%b;]+))" % ((_SPACE,) * 3), re.IGNORECASE
@@ -58,34 +59,29 @@ def _readable(name: str | None) -> str | None:
 
 
 def _in_meta(head: bytes) -> str | None:
-    at = 0
+    at = raw_end = 0  # raw_end: where the script ends that the prescan, which knows no scripts, is in
     while found := _TAG.search(head, at):
         at = found.end()
         comment, tag, _ = found.groups()
-        if comment:
+        if found.start() > PRESCAN_BYTES and at < raw_end:
+            at = raw_end
+        elif comment:
             at = head.find(b"-->", found.start() + 2) + 3  # its dashes may be those of the start
         elif tag:
             name = tag.lower()
             attributes, at = _attributes(head, at)
             if name == b"meta" and at and (charset := _of_meta(attributes)):
                 return charset
-            if at > PRESCAN_BYTES:
-                at = _still_in_head(head, at, name)
+            if found.start() > PRESCAN_BYTES and name.removeprefix(b"/") not in _HEAD_TAGS:
+                return None
+            if name in _RAW_TEXT_END and at >= raw_end:
+                end = _RAW_TEXT_END[name].search(head, at)
+                raw_end = end.start() if end else len(head)
         else:
             at = head.find(b">", at) + 1
         if at < 3:  # what stands here does not end
             return None
     return None
-
-
-def _still_in_head(head: bytes, at: int, name: bytes) -> int:
-    """Return where to look on behind a tag that ends at `at`, behind the script where it begins one; 0: nowhere."""
-    if name.removeprefix(b"/") not in _HEAD_TAGS or name == b"/head":
-        return 0
-    if name not in _RAW_TEXT_END:
-        return at
-    end = _RAW_TEXT_END[name].search(head, at)
-    return end.start() if end else 0
 
 
 def _attributes(head: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
@@ -97,7 +93,8 @@ def _attributes(head: bytes, at: int) -> tuple[dict[bytes, bytes], int]:
         if open_quote or at == len(head):
             return attributes, 0
         attributes.setdefault(name.lower(), (double or single or bare or b"").lower())
-    return attributes, at
+    end = _TAG_END.match(head, at)
+    return attributes, end.end() if end else 0
 
 
 def _of_meta(attributes: dict[bytes, bytes]) -> str | None:
