@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import stat
 import zlib
 from functools import cache
@@ -17,6 +18,8 @@ from curate.sources.remote import RemoteError, RemoteFile, is_remote
 
 # kind → module and class, in the order in which a file's first bytes are shown to them
 _CLASSES = {
+    "wet": ("curate.sources.wet", "Wet"),
+    "arc": ("curate.sources.arc", "Arc"),
     "warc": ("curate.sources.warc", "Warc"),
     "parquet": ("curate.sources.parquet", "Parquet"),
     "arrow": ("curate.sources.arrow", "Arrow"),
@@ -27,7 +30,10 @@ _CLASSES = {
 KINDS = tuple(_CLASSES)
 WITH_COLUMNS = frozenset({"parquet", "arrow", "csv"})  # kinds of which each file is asked for its columns
 COUNTED_IN_ROWS = frozenset({"parquet"})  # kinds whose pieces are rows, not bytes
-SAID = "a WARC, HTML, JSONL, Parquet, Arrow or CSV file"
+SAID = "a WARC, WET, ARC, HTML, JSONL, Parquet, Arrow or CSV file"
+_ARCHIVES = frozenset({"warc", "wet", "arc"})
+_PAGE_RECORD = re.compile(rb"\nwarc-type: *(response|request|resource|revisit)", re.IGNORECASE)
+_LZ4 = b"\x04\x22\x4d\x18"
 _SEARCH_BYTES = 16 << 20  # how far a damaged WARC is searched for its first readable record
 
 # What is recognised only to be refused by name: (ending of the file name, start of its bytes, what it is, what to do)
@@ -41,7 +47,7 @@ _REFUSED: tuple[tuple[str, bytes, str, str], ...] = (
     ("", b"PK\x03\x04", "zip files are not read", "unzip it"),
     ("", b"BZh", "bzip2 files are not read", "decompress it"),
     ("", b"\xfd7zXZ\x00", "xz files are not read", "decompress it"),
-    ("", b"\x04\x22\x4d\x18", "lz4 is read for WARC only", "decompress it with `lz4 -d`"),
+    ("", b"\x04\x22\x4d\x18", "lz4 is read for archives only", "decompress it with `lz4 -d`"),
 )
 
 
@@ -109,9 +115,8 @@ def _kind(path: str, file: BinaryIO) -> str:
     plain_name = name
     for ending in (".open", ".gz", ".zst", ".lz4"):
         plain_name = plain_name.removesuffix(ending)
-    for kind in KINDS:
-        if source_of(kind).sniff(plain_name, head) and (kind == "warc" or not raw.startswith(b"\x04\x22\x4d\x18")):
-            return kind
+    if found := _kind_by_head(plain_name, head + _later_members(raw, len(head)), is_lz4=raw.startswith(_LZ4)):
+        return found
     if not head and _is_empty(raw):
         if name.endswith(".jsonl.zst"):
             return "jsonl"  # a shard that kept no doc, as `--format jsonl` writes it
@@ -121,8 +126,35 @@ def _kind(path: str, file: BinaryIO) -> str:
         if (start.startswith(magic) or raw.startswith(magic)) and plain_name.endswith(ending):
             raise InputError(f"{path}: {what}; {remedy}")
     if ".warc" in name and _holds_warc_record(file):
-        return "warc"
+        return "wet" if plain_name.endswith(".wet") else "warc"
     raise UnknownKindError(f"{path}: not {SAID}")
+
+
+def _kind_by_head(name: str, head: bytes, *, is_lz4: bool) -> str | None:
+    for kind in KINDS:
+        if not source_of(kind).sniff(name, head) or (is_lz4 and kind not in _ARCHIVES):
+            continue
+        if kind == "wet" and not name.endswith(".wet") and _PAGE_RECORD.search(head):
+            continue  # a crawl whose first page shows a WET record
+        return None if kind == "warc" and name.endswith(".wat") else kind
+    return None
+
+
+def _later_members(raw: bytes, n_known: int) -> bytes:
+    """Return what the gzip members after the first hold, as far as they begin in `raw`.
+
+    An archive's first record says what wrote it, its second what it holds.
+    """
+    found, data = b"", raw
+    while data.startswith(b"\x1f\x8b") and n_known + len(found) < len(raw):
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            inside = inflater.decompress(data, len(raw))
+        except zlib.error:
+            return found
+        found += inside if data is not raw else b""
+        data = inflater.unused_data
+    return found
 
 
 def _is_empty(raw: bytes) -> bool:

@@ -18,9 +18,11 @@ import zstandard
 from curate.errors import InputError
 from curate.sources import sniff, source_of
 from tests.helpers import shared_data
-from tests.sources.build import members, page
+from tests.sources.build import PAGE, arc_file_record, arc_record, http_response, members, page, record
 
 LINE = b'{"text": "x"}\n'
+INFO = record(b"software: test\r\n", kind="warcinfo", content_type="application/warc-fields")
+CONVERSION = record(b"plain text", kind="conversion", content_type="text/plain")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,13 @@ LINE = b'{"text": "x"}\n'
         ("a.jsonl", page(1), "warc"),  # bytes come before names
         ("a.warc.gz", b"\x00\x00" + members([page(1), page(2)])[2:], "warc"),  # damaged at its start
         ("a.warc", b"garbage " * 100 + page(1), "warc"),
+        ("a.arc", arc_file_record() + arc_record(b"x"), "arc"),
+        ("no-ending", members([arc_file_record(2), arc_record(b"x", version=2)]), "arc"),
+        ("a.warc.wet.gz", members([INFO, CONVERSION]), "wet"),
+        ("no-ending", members([INFO, CONVERSION]), "wet"),
+        ("no-ending", INFO + CONVERSION, "wet"),
+        ("no-ending", members([INFO, page(1), CONVERSION]), "warc"),
+        ("no-ending", INFO + record(http_response(PAGE.format("\r\nWARC-Type: conversion"))), "warc"),
         ("a.jsonl", LINE, "jsonl"),
         ("a.jsonl", b"\xef\xbb\xbf\n\n" + LINE, "jsonl"),
         ("a.jsonl", b"a damaged line\n" + LINE, "jsonl"),
@@ -71,7 +80,7 @@ def test_parquet_and_arrow(tmp_path: Path) -> None:
     [
         ("a.warc.wat", page(1), "WAT files hold no pages"),
         ("a.warc.lz4", b"\x04\x22\x4d\x18" + b"x" * 50, "lz4"),
-        ("a.jsonl.lz4", b"\x04\x22\x4d\x18" + b"x" * 50, "lz4 is read for WARC only"),
+        ("a.jsonl.lz4", b"\x04\x22\x4d\x18" + b"x" * 50, "lz4 is read for archives only"),
         ("a.wacz", b"PK\x03\x04rest", "WACZ files are not read yet"),
         ("a.zip", b"PK\x03\x04rest", "zip"),
         ("a.warc.bz2", bz2.compress(page(1)), "bzip2"),
@@ -118,19 +127,16 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(InputError, match="known: warc, "):
+    with pytest.raises(InputError, match="known: wet, arc, warc, "):
         source_of("pdf")
 
 
 def test_real_files_are_what_their_names_say() -> None:
     for path in sorted(shared_data("warc").iterdir()):
-        if ".arc" in path.name or ".wet" in path.name:
-            continue
-        expected = (
-            "warc"
-            if path.name.endswith((".warc", ".warc.gz", ".open", ".warc.txt", ".warc.lz4", ".warc.zst"))
-            else None
-        )
+        kinds = {".wet": "wet", ".arc": "arc", ".warc": "warc", ".open": "warc"}
+        expected = kinds.get(Path(path.name.removesuffix(".gz").removesuffix(".lz4").removesuffix(".zst")).suffix)
+        if path.name == "sample.warc.txt":
+            expected = "wet"  # all its records but one are conversions
         try:
             assert sniff(str(path)) == expected, path.name
         except InputError:
