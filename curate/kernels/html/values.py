@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 MAX_VALUE_BYTES = 4096  # of an attribute or a text; what is longer is cut before it is decoded
 MAX_URL_CHARS = 2048
-MIN_YEAR, MAX_YEAR = 1990, 2100  # a page is not older than the web; a clock would make results differ by day
+MIN_YEAR, MAX_YEAR = 1990, 2099  # a page is not older than the web; a clock would make results differ by day
 
 # Controls and lone surrogates, which a character reference or a JSON escape can bring in; soft hyphens.
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\xad\ud800-\udfff]")
@@ -17,7 +17,9 @@ _TWICE = re.compile(r"&(?:#\d{2,5}|#x[0-9a-f]{2,4}|amp|quot|apos|nbsp);", re.IGN
 _SCRIPT = re.compile(rb"<script\b[^>]{0,256}>.{0,600}?</script\s{0,9}>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(rb"<[^<>]*+>?")
 _BY_WORDS = frozenset((b"by", b"von", b"par", b"por", b"&nbsp;", b"-", b"|"))
-_HTTP = re.compile(r"https?://[^\s/?#<>\"\\]{1,255}(?:[/?#][^\s<>\"]*+)?", re.IGNORECASE)
+_HTTP = re.compile(
+    r"https?://(?:\[[0-9a-f:.]{2,45}\](?::\d{1,5})?|[^\s/?#<>\"\\\[\]]{1,255})(?:[/?#][^\s<>\"]*+)?", re.IGNORECASE
+)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 
 _MONTHS = {
@@ -101,7 +103,7 @@ def date_of(value: str | None) -> str | None:
     """Return the calendar date that a value begins with or holds, as YYYY-MM-DD; the zone it names is not applied.
 
     Understood: 2013-04-05 (also with / . or nothing between), 5.4.2013, 5 April 2013, April 5, 2013. Not
-    understood, because nobody can know the order: 4/5/2013. None for dates before 1990 or after 2100.
+    understood, because nobody can know the order: 4/5/2013. None for dates before 1990 or after 2099.
     """
     if value is None:
         return None
