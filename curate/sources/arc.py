@@ -11,7 +11,8 @@ from curate.schema import HTML_SCHEMA
 from curate.source import Slice, Tally
 from curate.sources.dates import timestamp_of
 from curate.sources.files import open_input
-from curate.sources.framing import BrokenRecordError, Head, Record, Records
+from curate.sources.formats import BrokenRecordError, Head
+from curate.sources.framing import Record, Records
 from curate.sources.pages import Page, Pages, page_of
 
 _ADDRESS = rb"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}|-)"
@@ -58,7 +59,7 @@ class Arc:
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: one batch and one record."""
         pages = Pages(piece)
-        with open_input(piece.path) as file:
+        with open_input(piece) as file:
             for record in Records(file, piece.size_bytes, tally, ArcFormat()):
                 kind, page = _page(record)
                 tally.records[kind] += 1
@@ -81,7 +82,7 @@ def _page(record: Record) -> tuple[str, Page | None]:
 
 
 class ArcFormat:
-    """See `framing.Format`: a line of URL, address, date, type and length, the block, an empty line."""
+    """See `formats.Format`: a line of URL, address, date, type and length, the block, an empty line."""
 
     start_bytes = _MAX_FOUND_URL_BYTES + 2 * _MAX_TAIL_BYTES
     closing_bytes = 1
@@ -102,13 +103,13 @@ class ArcFormat:
             at = found.end() - 1
         return -1
 
-    def is_closed(self, after: bytes) -> bool:
+    def is_closed(self, before: bytes, after: bytes) -> bool:
         if not after or after[0] in b"\x00\r\n" or _SCHEME.match(after):
             return True
         return not after.strip()  # early crawlers wrote blanks behind a block
 
     def head(self, data: bytes, at: int) -> Head | None:
-        """See `framing.Format`."""
+        """See `formats.Format`."""
         end = data.find(b"\n", at, at + _MAX_URL_BYTES + _MAX_TAIL_BYTES)
         if end < 0:
             if len(data) - at > _MAX_URL_BYTES + _MAX_TAIL_BYTES:

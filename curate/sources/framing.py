@@ -8,53 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 from curate.source import Tally
+from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Format, Head
 from curate.sources.streams import BrokenStreamError, PlainStream, count_bad, open_stream
 
-MAX_HEAD_BYTES = 4 << 20  # of the header of one record: crawls hold URLs of some megabytes
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
 MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
+MAX_SHIFT_BYTES = 512  # lost or put in, up to which a record is looked for near another one's declared end
+MAX_CHAIN = 64  # records that are followed to see whether they are real
 _CLOSING = re.compile(rb"[\r\n]*")
 _PADDING = re.compile(rb"[\x00\r\n]*")
 _CUT_OFF = "a record is cut off: its length reaches beyond the end"
-
-
-class BrokenRecordError(Exception):
-    """A record does not follow the format; the stream around it can be read on."""
-
-
-class Head(NamedTuple):
-    """The header of a record: its kind (of a closed set), its length in the file, that of the block behind it."""
-
-    kind: str
-    n_bytes: int
-    length: int
-    fields: Mapping[str, str] | None  # names in lower case; None where the record is only counted
-
-
-class Format(Protocol):
-    """How records look. `data` holds a record at `at`."""
-
-    start_bytes: int  # how long what `find` looks for can be
-    closing_bytes: int  # how many stand behind a block as a rule
-
-    def starts(self, head: bytes) -> bool:
-        """Say whether a record begins with these bytes."""
-        ...
-
-    def find(self, data: bytes, at: int) -> int:
-        """Return where the next record begins, from `at` on; -1 where none does."""
-        ...
-
-    def head(self, data: bytes, at: int) -> Head | None:
-        """Return the header; None where `data` ends before it does. Raises BrokenRecordError."""
-        ...
-
-    def is_closed(self, after: bytes) -> bool:
-        """Say whether a record may end in front of these bytes; none stand for the end of a member or file."""
-        ...
 
 
 class Record(NamedTuple):
@@ -90,6 +56,7 @@ class Records:
         self._accounted = 0  # bytes of the file before it are in the tally
         self._n_members = 0
         self._n_in_member = 0
+        self._n_declared = 0  # bytes of the current record, by its header
         self._n_expected: int | None = None  # bytes of a member that holds one record, by its header
         self._first_start = 0
         self._shared = False  # the first member holds several records
@@ -134,7 +101,7 @@ class Records:
         if head is None or head.length > MAX_RECORD_BYTES:
             return None
         end = head.n_bytes + head.length
-        if len(data) - end != self._form.closing_bytes or not self._form.is_closed(data[end:]):
+        if len(data) - end != self._form.closing_bytes or not self._form.is_closed(b"", data[end:]):
             return None
         self._at = len(data)
         self._accounted = self._stream.position
@@ -170,8 +137,10 @@ class Records:
 
     def _record(self) -> Record:
         """Read the record the data starts with, and check that it ends where it says."""
+        self._n_declared = 0
         head = self._head()
         start, end = head.n_bytes, head.n_bytes + head.length
+        self._n_declared = end
         too_large = head.length > MAX_RECORD_BYTES
         offset, accounted = self._offset(), self._accounted
         if self._n_in_member == 0:
@@ -185,7 +154,8 @@ class Records:
             raise BrokenRecordError(_CUT_OFF)
         self._fill(end + MAX_AFTER_BYTES)  # at the end of a member this also proves its checksum
         place = self._at + end
-        if not self._form.is_closed(self._data[place : place + MAX_AFTER_BYTES]):
+        before = self._data[max(self._at, place - 8) : place] if self._plain else b""
+        if not self._form.is_closed(before, self._data[place : place + MAX_AFTER_BYTES]):
             raise BrokenRecordError("the length of a record does not lead to its end")
         block = None
         if head.fields is not None and not too_large:
@@ -275,7 +245,7 @@ class Records:
         """Drop more bytes than should ever be held."""
         if self._plain:
             target = self._here() + n_bytes
-            if not self._form.is_closed(self._plain.look(target, MAX_AFTER_BYTES)):
+            if not self._form.is_closed(b"", self._plain.look(target, MAX_AFTER_BYTES)):
                 raise BrokenRecordError("the length of a record does not lead to its end")
             self._inflated += self._at + n_bytes
             self._data, self._at = b"", 0
@@ -308,13 +278,53 @@ class Records:
 
         It need not begin a line: a crawler that died leaves half a record, and the next run appends to it.
         """
+        near = self._near_declared_end()
         self._at = min(self._at + 1, len(self._data))
-        while (found := self._form.find(self._data, self._at)) < 0:
-            self._at = max(self._at, len(self._data) - self._form.start_bytes)
-            if not self._fill(len(self._data) - self._at + 1):
-                self._at = len(self._data)
+        while True:
+            found = self._form.find(self._data, self._at)
+            if found < 0:
+                self._at = max(self._at, len(self._data) - self._form.start_bytes)
+                if not self._fill(len(self._data) - self._at + 1):
+                    self._at = len(self._data)
+                    return
+                near = -1
+            elif found < near and not self._leads_to(found, near):
+                self._at = found + 1
+            else:
+                self._at = found
                 return
-        self._at = found
+
+    def _near_declared_end(self) -> int:
+        """Return where a record starts near the place where the broken one should end; -1 where none does.
+
+        If there is one, the broken record's length is right but for some bytes that were lost or put in, and what
+        looks like a record before that place is part of its block, as of an archived archive.
+        """
+        end, self._n_declared = self._at + self._n_declared, 0
+        if end == self._at or end > len(self._data):
+            return -1
+        end += self._form.closing_bytes
+        starts = []
+        at = max(self._at + 1, end - MAX_SHIFT_BYTES)
+        while 0 <= (at := self._form.find(self._data[: end + 2 * MAX_SHIFT_BYTES], at)) <= end + MAX_SHIFT_BYTES:
+            starts.append(at)
+            at += 1
+        return min(starts, key=lambda start: abs(start - end), default=-1)
+
+    def _leads_to(self, at: int, near: int) -> bool:
+        """Say whether records follow each other from `at` to `near`."""
+        for _ in range(MAX_CHAIN):
+            try:
+                head = self._form.head(self._data, at)
+            except BrokenRecordError:
+                return False
+            if head is None:
+                return False
+            found = _CLOSING.match(self._data, at + head.n_bytes + head.length)
+            at = found.end() if found else near + 1
+            if at >= near:
+                return at == near
+        return True
 
 
 def holds_record(file: BinaryIO, form: Format) -> bool:

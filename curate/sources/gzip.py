@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from zlib import crc32
-
 from isal import isal_zlib
 
 from curate.sources.members import PEEK_BYTES, Inflater
+from curate.sources.recovery import MAX_SHIFT_BYTES
 
 MAGIC = b"\x1f\x8b\x08"
 ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub calls it an instance
+_HEADER_BYTES, _TRAILER_BYTES = 10, 8
 _PEEKED_BYTES = 4096  # a header may have a long name
 _FLAG_CRC, _FLAG_EXTRA, _FLAG_NAME, _FLAG_COMMENT = 2, 4, 8, 16
 
@@ -47,29 +47,41 @@ class Gzip:
     def skippable(self, raw: bytes, at: int) -> int:
         return 0
 
-    def extent(self, raw: bytes, at: int) -> int:
-        """Inflate without looking at the checksum; where the header is damaged, the checksum must be right."""
+    def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
+        """Inflate without looking at the checksum; it is sure if the length is right, or the whole trailer."""
         is_headed = raw.startswith(MAGIC, at)
-        place = _header_end(raw, at) if is_headed else at + 10
+        place = _header_end(raw, at) if is_headed else at + _HEADER_BYTES
         inflater = isal_zlib.decompressobj(wbits=-15)
-        checksum = n_inflated = 0
+        checksum = n_found = 0
         while not inflater.eof:
             step = raw[place : place + self.step_bytes]
             try:
                 data = inflater.decompress(step)
             except ISAL_ERROR:
-                return -1
+                return -1, False
             if not step:
-                return -1
+                return -1, False
             place += len(step) - len(inflater.unused_data)
-            n_inflated += len(data)
-            if not is_headed:
-                checksum = crc32(data, checksum)
-        trailer = checksum.to_bytes(4, "little") + (n_inflated & 0xFFFFFFFF).to_bytes(4, "little")
-        return place + 8 if is_headed or raw.startswith(trailer, place) else -1
+            n_found += len(data)
+            checksum = isal_zlib.crc32(data, checksum)
+        trailer = checksum.to_bytes(4, "little") + (n_found & 0xFFFFFFFF).to_bytes(4, "little")
+        is_sure = n_found == n_inflated or raw.startswith(trailer, place)
+        return place + _TRAILER_BYTES, is_sure and place + _TRAILER_BYTES <= len(raw)
 
-    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
-        return raw[at - 4 : at] == (n_inflated & 0xFFFFFFFF).to_bytes(4, "little")
+    def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
+        """Look for the length in a trailer, no farther than a member of that length can reach."""
+        if n_inflated is None:
+            return -1
+        length = (n_inflated & 0xFFFFFFFF).to_bytes(4, "little")
+        stop = at + n_inflated + n_inflated // 1000 + MAX_SHIFT_BYTES
+        bare = -1
+        place = at + _HEADER_BYTES
+        while (place := raw.find(length, place, stop)) >= 0:
+            place += len(length)
+            if place == len(raw) or raw.startswith((MAGIC, b"\x00"), place):
+                return place
+            bare = place if bare < 0 else bare
+        return bare
 
 
 def head(raw: bytes, n_bytes: int) -> bytes:
@@ -88,7 +100,7 @@ def head(raw: bytes, n_bytes: int) -> bytes:
 def _header_end(raw: bytes, at: int) -> int:
     """Return where the header of a member ends (RFC 1952 2.3)."""
     flags = raw[at + 3] if len(raw) > at + 3 else 0
-    place = at + 10
+    place = at + _HEADER_BYTES
     if flags & _FLAG_EXTRA:
         place += 2 + int.from_bytes(raw[place : place + 2], "little")
     for flag in (_FLAG_NAME, _FLAG_COMMENT):

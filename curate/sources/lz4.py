@@ -7,6 +7,7 @@ from typing import BinaryIO
 from lz4.frame import LZ4FrameDecompressor
 
 from curate.sources.members import PEEK_BYTES, Inflater
+from curate.sources.recovery import nearest
 from curate.sources.zstd import FrameError, is_skippable, skippable_bytes
 
 MAGIC = b"\x04\x22\x4d\x18"
@@ -14,15 +15,15 @@ MAX_BLOCK_BYTES = 4 << 20
 _STORED = 1 << 31  # flag in a block's size: its bytes are not compressed
 
 
-def frame_end(raw: bytes, at: int) -> int:
+def frame_end(raw: bytes, at: int, *, any_magic: bool = False) -> int:
     """Return where the frame at `at` ends, from its headers alone (LZ4 frame format 1.6); -1 where `raw` ends before.
 
-    Raises FrameError.
+    `any_magic`: read it as a frame, whatever its magic number. Raises FrameError.
     """
     if len(raw) < at + 7:
         return -1
     flags = raw[at + 4]
-    if not raw.startswith(MAGIC, at) or flags >> 6 != 1:
+    if (not any_magic and not raw.startswith(MAGIC, at)) or flags >> 6 != 1:
         raise FrameError("not an lz4 frame")
     place = at + 7 + 8 * (flags >> 3 & 1) + 4 * (flags & 1)
     while place + 4 <= len(raw):
@@ -81,11 +82,13 @@ class Lz4:
     def skippable(self, raw: bytes, at: int) -> int:
         return skippable_bytes(raw, at) if is_skippable(raw, at) else 0
 
-    def extent(self, raw: bytes, at: int) -> int:
+    def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
         try:
-            return frame_end(raw, at)
+            return frame_end(raw, at, any_magic=True), False
         except FrameError:
-            return -1
+            return -1, False
 
-    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
-        return False  # its trailer does not say
+    def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
+        """Look for a frame near the place where this one's headers say that it ends."""
+        end, _ = self.extent(raw, at, n_inflated)
+        return nearest(raw, MAGIC, at, end) if end > at else -1

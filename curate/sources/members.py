@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 from curate.source import Tally
+from curate.sources import recovery
 
 _ZEROS = re.compile(rb"\x00*")
 
@@ -68,12 +69,14 @@ class Codec(Protocol):
         """Return the length of a frame without content at `at`, 0 where there is none."""
         ...
 
-    def extent(self, raw: bytes, at: int) -> int:
-        """Return where the damaged member at `at` ends, by what of it can still be read; -1 where it does not say."""
+    def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
+        """Return where the damaged member at `at` ends if its structure can still be read, else -1; and whether
+        that is sure.
+        """
         ...
 
-    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
-        """Say whether the trailer of a member of `n_inflated` bytes stands in front of `at`."""
+    def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
+        """Return where the damaged member at `at` may well end, by what stands there; -1 where nothing says so."""
         ...
 
 
@@ -176,7 +179,7 @@ class MemberStream:
 
     def _step(self, inflater: Inflater, step_bytes: int = 0) -> bytes:
         codec = self._codec
-        while not inflater.eof:
+        while not self._eof:
             if self._at >= len(self._raw) and not self._extend():
                 raise BrokenStreamError(f"the file ends inside a {codec.name} member")
             step = self._view[self._at : self._at + (step_bytes or codec.step_bytes)]
@@ -232,27 +235,29 @@ class MemberStream:
 
     # -- after damage
 
-    def holds_record(self) -> bool:
-        """Say whether any member of the file begins a record."""
-        return self._candidate(0, None, anywhere=False) is not None
-
     def recover(self, start: int, n_inflated: int | None, *, anywhere: bool) -> None:
         """After BrokenStreamError: stand at the first member after `start` that begins a record, or at the file's end.
 
-        Where the damaged member ends is known if its trailer or its frame's headers can still be read. Otherwise
-        the next bytes that look like a member and inflate to the start of a record are taken. Payloads may hold
-        such bytes, too: where what was found is not followed by another member, padding or the file's end, a member
-        right behind a trailer with the length of the damaged record (`n_inflated`) is preferred to it.
-        `anywhere`: members of this file do not begin with records, so any sound one will do.
+        `n_inflated`: see `recovery.next_start`. `anywhere`: members of this file do not begin with records, so any
+        sound one will do.
         """
         self._eof = True
-        if start <= self.member_start and self._go_behind_damaged():
-            return
-        first = self._candidate(max(start, self.member_start) + 1, None, anywhere=anywhere)
-        if first is not None and n_inflated is not None and self._may_look() and not self._is_sound(first):
-            end = start + min(n_inflated + n_inflated // 1000 + MAX_PEEKED_BYTES, MAX_EXTENT_BYTES)
-            first = self._behind_trailer(first, end, n_inflated) or first
-        self._seek(self._file.seek(0, 2) if first is None else first)
+        found = -1
+        self._seek(max(start, self.member_start))
+        if start <= self.member_start and not anywhere and self._looked_bytes < 8 * self.position + (64 << 20):
+            self._reach(MAX_EXTENT_BYTES)  # bounded, as hostile files may be damaged everywhere
+            self._looked_bytes += min(self._left(), MAX_EXTENT_BYTES)
+            starts, is_last = self._starts_record, self._is_last
+            found = recovery.next_start(self._codec, self._raw, self._at, n_inflated, starts, is_last=is_last)
+        if found >= 0:
+            self._at = found
+        else:
+            self._at += 1
+            self._find_member(anywhere=anywhere)
+
+    def holds_record(self) -> bool:
+        """Say whether any member of the file begins a record."""
+        return self._find_member(anywhere=False)
 
     def peek(self) -> bytes:
         """Return the first bytes of this member again, as far as they can be inflated."""
@@ -263,72 +268,19 @@ class MemberStream:
         self._seek(position)
         return head
 
-    def _may_look(self) -> bool:
-        """Bound the work that hostile files can ask for."""
-        return self._looked_bytes < 8 * self.position + (64 << 20)
-
-    def _go_behind_damaged(self) -> bool:
-        self._seek(self.member_start)
-        if not self._may_look():
-            return False
-        self._reach(MAX_EXTENT_BYTES)
-        self._looked_bytes += min(self._left(), MAX_EXTENT_BYTES)
-        end = self._codec.extent(self._raw, self._at)
-        if end <= self._at or not self._is_boundary(end):
-            return False
-        self._at = end
-        return True
-
-    def _is_boundary(self, at: int) -> bool:
-        """Say whether the file ends at `at` of the window, or a record's member or padding begins there."""
-        if at >= len(self._raw):
-            return at == len(self._raw) and self._is_last
-        if self._raw[at] == 0 or self._codec.skippable(self._raw, at):
-            return True
-        return self._starts_record(self._codec.peek(self._raw, at))
-
-    def _candidate(self, start: int, end: int | None, *, anywhere: bool) -> int | None:
-        """Return the position of the first member from `start` on that begins a record."""
-        self._seek(start)
-        while end is None or self.position < end:
+    def _find_member(self, *, anywhere: bool) -> bool:
+        """Go to the next member that begins a record, or to the end of the file; say whether there is one."""
+        while self._at < len(self._raw) or self._extend():
             found = self._raw.find(self._codec.magic, self._at)
-            self._at = max(self._at, len(self._raw) - len(self._codec.magic) + 1) if found < 0 else found
-            if found < 0:
-                if not self._extend():
-                    return None
-                continue
-            self._reach(MAX_PEEKED_BYTES)
-            if self._starts_record(self._codec.peek(self._raw, self._at)):
-                return self.position
-            if anywhere and self._may_look() and self._is_sound(self.position):
-                return self.position
-            self._at += 1
-        return None
-
-    def _is_sound(self, position: int) -> bool:
-        """Say whether there is a whole member at `position`, and after it another, padding or the file's end."""
-        self._seek(position)
-        self._reach(WINDOW_BYTES)
-        inflater = self._codec.inflater()
-        for at in range(self._at, len(self._raw), self._codec.step_bytes):
-            step = self._view[at : at + self._codec.step_bytes]
-            self._looked_bytes += len(step)
-            try:
-                inflater.decompress(step)
-            except self._codec.errors:
-                return False
-            if inflater.eof:
-                end = at + len(step) - len(inflater.unused_data or b"")
-                return end >= len(self._raw) or self._raw.startswith((self._codec.magic, b"\x00"), end)
+            self._at = found if found >= 0 else max(self._at, len(self._raw) - len(self._codec.magic) + 1)
+            if found >= 0:
+                self._reach(MAX_EXTENT_BYTES if anywhere else MAX_PEEKED_BYTES)
+                if self._starts_record(self._codec.peek(self._raw, self._at)):
+                    return True
+                if anywhere and recovery.is_sound(self._codec, self._raw, self._at):
+                    return True
+                self._at += 1
+            elif not self._extend():
+                break
+        self._at = len(self._raw)
         return False
-
-    def _behind_trailer(self, first: int, end: int, n_inflated: int) -> int | None:
-        found: int | None = first
-        while found is not None:
-            self._looked_bytes += MAX_PEEKED_BYTES
-            self._seek(max(0, found - 8))
-            self._reach(8)
-            if self._codec.ends_before(self._raw, self._at + 8, n_inflated):
-                return found
-            found = self._candidate(found + 1, end, anywhere=False) if self._may_look() else None
-        return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, Protocol
+from contextlib import suppress
+from typing import BinaryIO
 
 from curate.source import BadSpan, Tally
 from curate.sources import gzip, lz4, zstd
+from curate.sources.formats import BrokenRecordError, Format
 from curate.sources.members import BrokenStreamError, Codec, MemberStream, read_full
 
 __all__ = ["BrokenStreamError", "PlainStream", "count_bad", "head_of", "open_stream", "read_full"]
@@ -13,19 +15,8 @@ __all__ = ["BrokenStreamError", "PlainStream", "count_bad", "head_of", "open_str
 PLAIN_STEP_BYTES = 1 << 20
 HEAD_BYTES = 4096  # that `head_of` gives at most
 MAX_BAD_SPANS = 1000  # kept of one slice; what follows is added to the last of them
-_LAYOUT_BYTES = 1 << 20  # of a file that begins with neither, in which a plain record is looked for
-
-
-class Records(Protocol):
-    """What a file is searched for."""
-
-    def starts(self, head: bytes) -> bool:
-        """Say whether a record begins with these bytes."""
-        ...
-
-    def find(self, data: bytes, at: int) -> int:
-        """Return where the next record begins, from `at` on; -1 where none does."""
-        ...
+LAYOUT_BYTES = 1 << 20  # in which plain records are looked for where the first bytes do not say
+MAX_TRIED_RECORDS = 100
 
 
 def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None:
@@ -100,14 +91,14 @@ class PlainStream:
 Stream = MemberStream | PlainStream
 
 
-def open_stream(file: BinaryIO, tally: Tally, records: Records) -> Stream:
-    """Return the stream of a file by its first bytes, or by the first record in it where they are damaged."""
+def open_stream(file: BinaryIO, tally: Tally, records: Format) -> Stream:
+    """Return the stream of a file by its first bytes, or, where they are damaged, by the first record in it."""
     file.seek(0)
-    raw = read_full(file, HEAD_BYTES)
+    raw = read_full(file, LAYOUT_BYTES)
     codec = _codec_of(raw, file)
-    if codec is None and not records.starts(raw.lstrip(b"\x00\r\n")):
-        raw += read_full(file, _LAYOUT_BYTES)
-        codec = _codec_within(raw, file, records)
+    known = records.starts(raw[:HEAD_BYTES].lstrip(b"\x00\r\n")) if codec is None else _begins(codec, raw, records)
+    if not known:
+        codec = _codec_within(raw, file, records, codec)
     file.seek(0)
     return PlainStream(file) if codec is None else MemberStream(file, codec, tally, records.starts)
 
@@ -120,13 +111,38 @@ def _codec_of(raw: bytes, file: BinaryIO) -> Codec | None:
     return lz4.Lz4() if raw.startswith(lz4.MAGIC) else None
 
 
-def _codec_within(raw: bytes, file: BinaryIO, records: Records) -> Codec | None:
-    """Return the codec of the first member that holds a record, None where a plain record comes before it."""
-    if records.find(raw, 0) >= 0:
+def _begins(codec: Codec, raw: bytes, records: Format) -> bool:
+    return records.starts(codec.peek(raw, codec.skippable(raw, 0)))
+
+
+def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | None) -> Codec | None:
+    """Return the codec of the first member that holds a record; None where plain records follow each other.
+
+    Compressors store bytes that they cannot compress, and payloads hold whole members: neither a plain record nor a
+    member alone says how a file is made.
+    """
+    if likely is None and _holds_plain_records(raw, records):
         return None
     codecs: list[Codec] = [gzip.Gzip(), zstd.Zstd(file), lz4.Lz4()]
+    codecs.sort(key=lambda codec: likely is None or codec.name != likely.name)
     for codec in codecs:
         file.seek(0)
         if MemberStream(file, codec, Tally(), records.starts).holds_record():
             return codec
-    return None
+    return None if _holds_plain_records(raw, records) else likely
+
+
+def _holds_plain_records(raw: bytes, records: Format) -> bool:
+    """Say whether a whole record stands in front of another one, or of the end."""
+    at = -1
+    for _ in range(MAX_TRIED_RECORDS):
+        at = records.find(raw, at + 1)
+        if at < 0:
+            break
+        with suppress(BrokenRecordError):
+            head = records.head(raw, at)
+            end = at + head.n_bytes + head.length if head else len(raw) + 1
+            rest = raw[end : end + HEAD_BYTES].lstrip(b"\r\n")
+            if end <= len(raw) and (not rest or records.starts(rest)):
+                return True
+    return False

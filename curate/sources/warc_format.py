@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from curate.sources.framing import MAX_HEAD_BYTES, BrokenRecordError, Head
+from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Head
 
 KINDS = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 UNKNOWN = "unknown_type"
 
 _START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n", re.IGNORECASE)
+_CLOSING = b"\r\n\r\n"
 _MAX_START_BYTES = 24
 _NEXT = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
 _FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes on with the field above
@@ -22,7 +23,7 @@ _KINDS = {kind.encode(): kind for kind in KINDS}
 
 
 class WarcFormat:
-    """See `framing.Format`. `wanted`: the kinds whose records are given with fields and block."""
+    """See `formats.Format`. `wanted`: the kinds whose records are given with fields and block."""
 
     start_bytes = 128
     closing_bytes = 4
@@ -37,13 +38,18 @@ class WarcFormat:
         found = _NEXT.search(data, at)
         return found.start() if found else -1
 
-    def is_closed(self, after: bytes) -> bool:
-        if after.startswith((b"\r\n\r\n", b"\n\n", b"\x00")):
+    def is_closed(self, before: bytes, after: bytes) -> bool:
+        """See `formats.Format`. Missing empty lines are borne, unless they are the block's: then some of it is lost."""
+        if after.startswith((_CLOSING, b"\n\n", b"\x00")):
             return True
-        return b"WARC/".startswith(after.lstrip(b"\r\n")[:5].upper())
+        rest = after.lstrip(b"\r\n")
+        n_newlines = len(after) - len(rest)
+        if rest and n_newlines and before[len(before.rstrip(b"\r\n")) :] + after[:n_newlines] == _CLOSING:
+            return False
+        return b"WARC/".startswith(rest[:5].upper())
 
     def head(self, data: bytes, at: int) -> Head | None:
-        """See `framing.Format`. Of a repeated field the first counts; lengths must agree."""
+        """See `formats.Format`. Of a repeated field the first counts; lengths must agree."""
         stop = at + MAX_HEAD_BYTES
         place = data.find(b"\n\r\n", at, stop)
         end = place + 3

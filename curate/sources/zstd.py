@@ -8,6 +8,7 @@ from typing import BinaryIO
 import zstandard
 
 from curate.sources.members import PEEK_BYTES, Inflater
+from curate.sources.recovery import nearest
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # the skippable frame that a WARC's dictionary stands in
@@ -32,14 +33,14 @@ def skippable_bytes(raw: bytes, at: int) -> int:
     return 8 + int.from_bytes(raw[at + 4 : at + 8], "little") if len(raw) >= at + 8 else 0
 
 
-def frame_end(raw: bytes, at: int) -> int:
+def frame_end(raw: bytes, at: int, *, any_magic: bool = False) -> int:
     """Return where the frame at `at` ends, from its headers alone (RFC 8878 3.1.1); -1 where `raw` ends before.
 
-    Raises FrameError.
+    `any_magic`: read it as a frame, whatever its magic number. Raises FrameError.
     """
     if len(raw) < at + 5:
         return -1
-    if not raw.startswith(MAGIC, at):
+    if not any_magic and not raw.startswith(MAGIC, at):
         raise FrameError("not a zstd frame")
     flags = raw[at + 4]
     if flags & 0b1000:
@@ -160,11 +161,13 @@ class Zstd:
     def skippable(self, raw: bytes, at: int) -> int:
         return skippable_bytes(raw, at) if is_skippable(raw, at) else 0
 
-    def extent(self, raw: bytes, at: int) -> int:
+    def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
         try:
-            return frame_end(raw, at)
+            return frame_end(raw, at, any_magic=True), False
         except FrameError:
-            return -1
+            return -1, False
 
-    def ends_before(self, raw: bytes, at: int, n_inflated: int) -> bool:
-        return False  # its trailer does not say
+    def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
+        """Look for a frame near the place where this one's headers say that it ends."""
+        end, _ = self.extent(raw, at, n_inflated)
+        return nearest(raw, MAGIC, at, end) if end > at else -1
