@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +123,7 @@ def test_damaged_compression_is_read_up_to_there_and_reported(tmp_path: Path, pa
     end = tally.bad_spans[-1].offset_bytes + tally.bad_spans[-1].n_bytes
     if damage == "cut":
         assert (end, len(tally.bad_spans), tally.records["bad_line"]) == (len(broken), 1, 0)
+        assert tally.records["cut_line"] == 1
     else:  # inflate may give nonsense for a while before it fails
         assert tally.records.total() < 50_000
         assert 1 <= len(tally.bad_spans) <= MAX_BAD_SPANS
@@ -136,7 +138,17 @@ def test_the_list_of_bad_spans_is_bounded(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     written=st.lists(
-        st.sampled_from([b'{"text": "a"}', b'{"text": "%s"}' % (b"b" * 50), b"", b"bad", b'{"text": "c"}\r']),
+        st.sampled_from(
+            [
+                b'{"text": "a"}',
+                b'{"text": "%s"}' % (b"b" * 50),
+                b"",
+                b"bad",
+                b"bad" * 40,
+                b"  " * 30,
+                b'{"text": "c"}\r',
+            ]
+        ),
         max_size=12,
     ),
     shard_bytes=st.integers(1, 80),
@@ -152,7 +164,7 @@ def test_pieces_give_what_the_whole_file_gives(
     path.write_bytes(data)
     piece = whole(path, "jsonl")
     table, tally = read(piece)
-    rows, records, bad = [], Tally().records, 0
+    rows, records, bad, padding = [], Tally().records, 0, 0
     pieces = source_of("jsonl").cut(str(path), len(data), shard_bytes)
     assert [start for start, _ in pieces] == [0, *(end for _, end in pieces[:-1])]
     assert pieces[-1][1] == len(data)
@@ -160,10 +172,77 @@ def test_pieces_give_what_the_whole_file_gives(
         part, one = read(replace(piece, start=start, end=end))
         rows += part.to_pylist()
         records += one.records
-        bad += len(one.bad_spans)
+        bad += one.bytes_bad
+        padding += one.bytes_padding
     assert rows == table.to_pylist()
     assert records == tally.records
-    assert (bad > 0) == bool(tally.bad_spans)  # bad lines side by side in one piece are one span; `records` counts them
+    assert (bad, padding) == (tally.bytes_bad, tally.bytes_padding)  # also of lines that a cut goes through
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (b'{"text": "a", "text": "b"}', "the key 'text' is given twice"),
+        (b'{"text": "a", "metadata": {"url": 1, "url": 2}}', "the key 'url' is given twice"),
+        (b'{"text": "a", "score": NaN}', "NaN is no JSON"),
+        (b'{"text": "a", "score": -Infinity}', "-Infinity is no JSON"),
+        (b'{"text": "a", "n": %s}' % (b"9" * 5000), "Exceeds the limit"),
+        (b'{"text": "a"} {"text": "b"}', "more than one value on a line"),
+        (b'{"text": "a"}{"text": "b"}', "more than one value on a line"),
+        (b'{"text": "a"}\r{"text": "b"}\r', "lines end with CR alone"),
+        (b'{"text": "a",}', "trailing comma|property name"),
+        (b'{"text": "a\x01b"}', "Invalid control character"),
+        (b'{"text": "a"', "Expecting"),
+        (b"{'text': 'a'}", "Expecting property name"),
+        (b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "it nests too deep"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "it nests too deep"),
+        (b'"text"', "no object"),
+        ('{"text": "x"}'.encode("utf-16"), "Expecting"),
+    ],
+)
+def test_what_is_no_json_is_a_bad_line_that_says_why(tmp_path: Path, line: bytes, cause: str) -> None:
+    table, tally = _read(tmp_path, b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
+    assert table["text"].to_pylist() == ["before", "after"]
+    assert tally.records == {"doc": 2, "bad_line": 1}
+    assert re.search(cause, tally.bad_spans[0].cause), tally.bad_spans[0].cause
+
+
+@pytest.mark.parametrize("value", [b"null", b"7", b"[]", b"{}", b"true", b"1e400"])
+def test_a_text_that_is_no_string_is_counted(tmp_path: Path, value: bytes) -> None:
+    table, tally = _read(tmp_path, b'{"text": %s}\n{"id": "no text at all"}\n' % value)
+    assert (table.num_rows, tally.records) == (0, {"no_text": 2})
+
+
+def test_numbers_of_any_size_are_ids(tmp_path: Path) -> None:
+    table, _ = _read(tmp_path, b'{"text": "a", "id": 123456789012345678901234567890, "score": 1e400}\n')
+    assert table["id"].to_pylist() == ["123456789012345678901234567890"]
+
+
+def test_other_names_for_text_and_url(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "no", "body": "yes", "link": "https://a.example/"}\n')
+    piece = replace(whole(tmp_path / "a.jsonl", "jsonl"), text_column="body", url_column="link")
+    table, _ = read(piece)
+    assert table.select(["text", "url"]).to_pylist() == [{"text": "yes", "url": "https://a.example/"}]
+
+
+@settings(max_examples=40, deadline=None)
+@given(cuts=st.lists(st.integers(1, 4000), max_size=4), shard_bytes=st.integers(40, 700))
+def test_a_line_that_spans_many_pieces_is_counted_in_each(cuts: list[int], shard_bytes: int, tmp_path_factory) -> None:
+    """Lines over the cap, bad lines and good ones, each longer than the pieces."""
+    data = b"\n".join([b"bad " * n if n % 2 else b'{"text": "%s"}' % (b"x" * n) for n in cuts])
+    path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
+    path.write_bytes(data or b"x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "MAX_LINE_BYTES", 3000)
+        patch.setattr(lines, "_BACK_BYTES", 100)
+        at_once, tally = read(whole(path, "jsonl"))
+        sums, n_docs = Tally(), 0
+        for start, end in source_of("jsonl").cut(str(path), path.stat().st_size, shard_bytes):
+            table, one = read(replace(whole(path, "jsonl"), start=start, end=end))
+            n_docs += table.num_rows
+            sums.records += one.records
+            sums.bytes_bad += one.bytes_bad
+    assert (n_docs, sums.records, sums.bytes_bad) == (at_once.num_rows, tally.records, tally.bytes_bad)
 
 
 def test_compressed_files_are_never_cut(tmp_path: Path) -> None:
