@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,11 @@ def test_ingest_takes_the_parameters_of_extract(tmp_path: Path, inputs: Path) ->
     resolved = (tmp_path / "out" / "run.json").read_text()
     assert '"ingest"' in resolved
     assert '"trafilatura"' in resolved
+
+
+def test_a_parameter_with_the_name_of_an_option_is_called_after_its_step(tmp_path: Path, inputs: Path) -> None:
+    given = {"extractor": "trafilatura", "extract_format": "markdown", "format": "jsonl"}
+    api.extract([inputs], tmp_path / "out", **given)
+    recipe = json.loads((tmp_path / "out" / "run.json").read_text())["recipe"]
+    assert recipe["format"] == "jsonl"
+    assert recipe["steps"][0]["given"] == {"extractor": "trafilatura", "format": "markdown"}
