@@ -18,8 +18,8 @@ from curate.sources.remote import RemoteError, RemoteFile, is_remote
 
 # kind → module and class, in the order in which a file's first bytes are shown to them
 _CLASSES = {
-    "wet": ("curate.sources.wet", "Wet"),
     "arc": ("curate.sources.arc", "Arc"),
+    "wet": ("curate.sources.wet", "Wet"),
     "warc": ("curate.sources.warc", "Warc"),
     "parquet": ("curate.sources.parquet", "Parquet"),
     "arrow": ("curate.sources.arrow", "Arrow"),
@@ -115,8 +115,12 @@ def _kind(path: str, file: BinaryIO) -> str:
     plain_name = name
     for ending in (".open", ".gz", ".zst", ".lz4"):
         plain_name = plain_name.removesuffix(ending)
-    if found := _kind_by_head(plain_name, head + _later_members(raw, len(head)), is_lz4=raw.startswith(_LZ4)):
+    if found := _kind_by_head(plain_name, head, is_lz4=raw.startswith(_LZ4)):
         return found
+    if not head and _needs_dictionary(raw):
+        raise InputError(
+            f"{path}: its zstd frames need a dictionary that the file does not hold; decompress it with it"
+        )
     if not head and _is_empty(raw):
         if name.endswith(".jsonl.zst"):
             return "jsonl"  # a shard that kept no doc, as `--format jsonl` writes it
@@ -138,23 +142,6 @@ def _kind_by_head(name: str, head: bytes, *, is_lz4: bool) -> str | None:
             continue  # a crawl whose first page shows a WET record
         return None if kind == "warc" and name.endswith(".wat") else kind
     return None
-
-
-def _later_members(raw: bytes, n_known: int) -> bytes:
-    """Return what the gzip members after the first hold, as far as they begin in `raw`.
-
-    An archive's first record says what wrote it, its second what it holds.
-    """
-    found, data = b"", raw
-    while data.startswith(b"\x1f\x8b") and n_known + len(found) < len(raw):
-        inflater = zlib.decompressobj(wbits=31)
-        try:
-            inside = inflater.decompress(data, len(raw))
-        except zlib.error:
-            return found
-        found += inside if data is not raw else b""
-        data = inflater.unused_data
-    return found
 
 
 def _is_empty(raw: bytes) -> bool:
@@ -179,3 +166,13 @@ def _holds_warc_record(file: BinaryIO) -> bool:
 
     file.seek(0)
     return holds_record(io.BytesIO(file.read(_SEARCH_BYTES)), WarcFormat(()))
+
+
+def _needs_dictionary(raw: bytes) -> bool:
+    """Say whether the first frame of a zstd file cannot be read without a dictionary."""
+    import zstandard
+
+    try:
+        return zstandard.get_frame_parameters(raw).dict_id != 0
+    except zstandard.ZstdError:
+        return False

@@ -22,6 +22,8 @@ from tests.sources.build import PAGE, arc_file_record, arc_record, http_response
 
 LINE = b'{"text": "x"}\n'
 INFO = record(b"software: test\r\n", kind="warcinfo", content_type="application/warc-fields")
+DICTIONARY = zstandard.train_dictionary(2000, [page(n) for n in range(200)])
+WITH_DICTIONARY = zstandard.ZstdCompressor(dict_data=DICTIONARY).compress(page(1))
 CONVERSION = record(b"plain text", kind="conversion", content_type="text/plain")
 
 
@@ -80,6 +82,7 @@ def test_parquet_and_arrow(tmp_path: Path) -> None:
     [
         ("a.warc.wat", page(1), "WAT files hold no pages"),
         ("a.warc.lz4", b"\x04\x22\x4d\x18" + b"x" * 50, "lz4"),
+        ("a.warc.zst", WITH_DICTIONARY, "need a dictionary that the file does not hold"),
         ("a.jsonl.lz4", b"\x04\x22\x4d\x18" + b"x" * 50, "lz4 is read for archives only"),
         ("a.wacz", b"PK\x03\x04rest", "WACZ files are not read yet"),
         ("a.zip", b"PK\x03\x04rest", "zip"),
@@ -127,7 +130,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 def test_unknown_kinds_are_refused() -> None:
-    with pytest.raises(InputError, match="known: wet, arc, warc, "):
+    with pytest.raises(InputError, match="known: arc, wet, warc, "):
         source_of("pdf")
 
 
