@@ -33,13 +33,14 @@ class Applied:
     rewritten_bytes: int
 
 
-def apply_stage(step: Step, batch: pa.RecordBatch) -> Applied:
+def apply_stage(step: Step, batch: pa.RecordBatch, done_with: Sequence[str] = ()) -> Applied:
     """Run a stage. A batch on which it raises is halved until the guilty doc stands alone, which is quarantined.
 
+    Columns in `done_with` are left out of what comes back: the html of a batch is not copied to be dropped.
     Raises CurateError when the stage breaks its contract, or says itself that it cannot work at all.
     """
     if batch.num_rows == 0:
-        return Applied(with_columns(batch, empty_columns(step)), (), 0)
+        return Applied(with_columns(batch.drop_columns(list(done_with)), empty_columns(step)), (), 0)
     try:
         verdict = step.spec(batch)
     except CurateError:
@@ -48,15 +49,18 @@ def apply_stage(step: Step, batch: pa.RecordBatch) -> Applied:
         if batch.num_rows == 1:
             detail = f"{type(error).__name__}: {error}"[:500].encode("utf-8", "backslashreplace").decode()
             reasons = pa.array(["error"], pa.string())
+            batch = batch.drop_columns(list(done_with))
             gone = Leaving(batch, step.id, "quarantined", reasons, detail)
             return Applied(with_columns(batch.slice(0, 0), empty_columns(step)), (gone,), 0)
         half = batch.num_rows // 2
-        first, second = apply_stage(step, batch.slice(0, half)), apply_stage(step, batch.slice(half))
+        first = apply_stage(step, batch.slice(0, half), done_with)
+        second = apply_stage(step, batch.slice(half), done_with)
         kept = concat([first.kept, second.kept])
         return Applied(kept, (*first.leaving, *second.leaving), first.rewritten_bytes + second.rewritten_bytes)
     check_verdict(step, batch, verdict)
     # In the declared order, which is also that of batches without docs: batches of one file have one schema.
-    after = with_columns(batch, {name: verdict.columns[name] for name in step.spec.writes})
+    lighter = batch.drop_columns(list(done_with))
+    after = with_columns(lighter, {name: verdict.columns[name] for name in step.spec.writes})
     rewritten = text_bytes(after) - text_bytes(batch) if "text" in verdict.columns else 0
     reasons = verdict.drop_reason if verdict.drop_reason is not None else pa.nulls(batch.num_rows, pa.string())
     if step.mode == "tag":

@@ -153,11 +153,11 @@ def _work(phase: Phase, joined: Joined, options: PassOptions, counts: Counts) ->
     for i, step in enumerate(phase.stages):
         if skipped_on_text(step, set(batch.schema.names)):
             continue
-        applied = apply_stage(step, batch)
+        done_with = [n for n in batch.schema.names if n in TRANSIENT and last_reader.get(n, -1) <= i]
+        applied = apply_stage(step, batch, done_with)
         counts.text_rewritten += applied.rewritten_bytes
         leaving += applied.leaving
-        done_with = [n for n in applied.kept.schema.names if n in TRANSIENT and last_reader.get(n, -1) <= i]
-        batch = applied.kept.drop_columns(done_with) if done_with else applied.kept
+        batch = applied.kept
     left_over = [name for name in batch.schema.names if name in TRANSIENT]
     return batch.drop_columns(left_over) if left_over else batch, leaving
 
