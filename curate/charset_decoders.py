@@ -180,7 +180,9 @@ def _big5(data: bytes) -> str:
     if b"\xa2A" in data or b"\xa2B" in data:
         for pair in _BIG5_PAIR.finditer(data):
             if pair[0] in BIG5_SLASHES:
-                parts += [_big5_piece(data[at : pair.start()]), BIG5_SLASHES[pair[0]]]
+                if at < pair.start():
+                    parts.append(_big5_piece(data[at : pair.start()]))
+                parts.append(BIG5_SLASHES[pair[0]])
                 at = pair.end()
     return "".join([*parts, _big5_piece(data[at:])])
 
@@ -197,9 +199,13 @@ def _replacement(data: bytes) -> str:
 
 
 _ESCAPE = re.compile(rb"\x1b(?:\(([BJI])|\$[@B])")
-_ASCII_RUN = re.compile(rb"[^\x0e\x0f\x1b\x80-\xff]+")
-_KATAKANA_RUN = re.compile(rb"[\x21-\x5f]+")
-_JIS0208_RUN = re.compile(rb"(?:[\x21-\x7e]{2})+")
+_ASCII_RUNS = re.compile(rb"[^\x0e\x0f\x1b\x80-\xff]+"), re.compile(rb"[\x0e\x0f\x80-\xff]+")
+_RUNS = {  # what decodes and what does not, one U+FFFD a byte, by the letter of the escape sequence
+    b"B": _ASCII_RUNS,
+    b"J": _ASCII_RUNS,
+    b"I": (re.compile(rb"[\x21-\x5f]+"), re.compile(rb"[^\x1b\x21-\x5f]+")),
+    b"$": (re.compile(rb"(?:[\x21-\x7e]{2})+"), re.compile(rb"[^\x1b\x21-\x7e]+")),
+}
 _ROMAN = str.maketrans("\\~", "¥‾")
 _KATAKANA = {byte: 0xFF61 - 0x21 + byte for byte in range(0x21, 0x60)}
 _TO_EUC = bytes(byte | 0x80 for byte in range(256))
@@ -218,13 +224,15 @@ def _iso_2022_jp(data: bytes) -> str:
             state = (escape[1] or b"$") if escape else state
             just_escaped = escape is not None
             continue
-        run = (_JIS0208_RUN if state == b"$" else _KATAKANA_RUN if state == b"I" else _ASCII_RUN).match(data, at)
-        parts.append(_iso_2022_jp_run(run[0], state) if run else BAD)
-        if run:
+        if run := _RUNS[state][0].match(data, at):
+            parts.append(_iso_2022_jp_run(run[0], state))
             at = run.end()
-        else:  # of a pair cut short by a byte that is none of its second place both are gone, but for an escape
-            pair = state == b"$" and 0x21 <= data[at] <= 0x7E and data[at + 1 : at + 2] != b"\x1b"
-            at += 2 if pair else 1
+        elif run := _RUNS[state][1].match(data, at):
+            parts.append(BAD * len(run[0]))
+            at = run.end()
+        else:  # a pair cut short: both bytes are gone, but for an escape sequence in second place
+            parts.append(BAD)
+            at += 1 if data[at + 1 : at + 2] == b"\x1b" else 2
         just_escaped = False
     return "".join(parts)
 

@@ -12,116 +12,116 @@ KOI = "koi8-r"
 FILL = b" " * (PRESCAN_BYTES + 10)
 
 
-@pytest.mark.parametrize(
-    ("html", "charset"),
-    [
-        # where a value begins and ends
-        (b"<meta charset=koi8-r>", KOI),
-        (b'<meta charset="koi8-r">', KOI),
-        (b"<meta charset='koi8-r'>", KOI),
-        (b"<META CHARSET=KOI8-R>", KOI),
-        (b"<meta\tcharset\n=\x0c' koi8-r '>", KOI),
-        (b"<meta/charset=koi8-r>", KOI),
-        (b"<meta charset=koi8-r/>", None),  # the slash is part of the label
-        (b"<meta charset=koi8-r />", KOI),
-        (b"<meta charset=koi8-r name=x>", KOI),
-        (b"<meta name=x charset=koi8-r>", KOI),
-        (b"<meta name='x'charset=koi8-r>", KOI),
-        (b"<meta = charset=koi8-r>", KOI),
-        (b"<meta charset>", None),
-        (b"<meta charset=>", None),
-        (b"<meta charset=''>", None),
-        (b"<meta charset='koi8-r>", None),  # the quote does not close
-        (b"<meta charset=koi8-r", None),  # the tag does not either
-        (b"<meta charset=koi8-r ", None),
-        (b"<meta charset=\"koi8-r'>", None),
-        (b"<metacharset=koi8-r>", None),
-        (b"<metax charset=koi8-r>", None),
-        (b"<meta>charset=koi8-r", None),
-        (b"< meta charset=koi8-r>", None),
-        (b"<meta charset=nonsense><meta charset=koi8-r>", KOI),
-        (b"<meta charset=koi8-r><meta charset=utf-8>", KOI),
-        (b"<meta charset=koi8-r charset=utf-8>", KOI),  # of an attribute twice the first counts
-        (b"<meta charset=nonsense charset=koi8-r>", None),
-        # content and http-equiv
-        (b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">', KOI),
-        (b'<meta content="text/html; charset=koi8-r" http-equiv=CONTENT-TYPE>', KOI),
-        (b'<meta content="text/html; charset=koi8-r">', None),  # the pragma is missing
-        (b'<meta name="Content-Type" content="text/html; charset=koi8-r">', None),
-        (b'<meta http-equiv="refresh" content="0; charset=koi8-r">', None),
-        (b"<meta http-equiv=content-type content='charset=koi8-r'>", KOI),
-        (b"<meta http-equiv=content-type content='text/html; charset = koi8-r; x'>", KOI),
-        (b"<meta http-equiv=content-type content='text/html; charset=\"koi8-r\"'>", KOI),
-        (b"<meta http-equiv=content-type content='text/html; charset=\"koi8-r'>", None),
-        (b"<meta http-equiv=content-type content=\"text/html; charset='koi8-r' ;\">", KOI),
-        (b"<meta http-equiv=content-type content='text/html; charset charset=koi8-r'>", KOI),
-        (b"<meta http-equiv=content-type content='xcharset=koi8-r'>", KOI),
-        (b"<meta http-equiv=content-type content='text/html; charset='>", None),
-        (b"<meta http-equiv=content-type content=charset=koi8-r;x>", KOI),
-        (b"<meta http-equiv=content-type charset=koi8-r content='charset=utf-8'>", KOI),
-        (b"<meta http-equiv=content-type charset=nonsense content='charset=koi8-r'>", None),
-        # what is no meta element
-        (b"<!-- <meta charset=utf-8> --><meta charset=koi8-r>", KOI),
-        (b"<!--><meta charset=koi8-r>", KOI),  # a comment's end may share the dashes of its start
-        (b"<!---><meta charset=koi8-r>", KOI),
-        (b"<!-- > <meta charset=utf-8> --><meta charset=koi8-r>", KOI),
-        (b"<!-- <meta charset=koi8-r>", None),
-        (b"<!- <meta charset=utf-8><meta charset=koi8-r>", KOI),
-        (b"<!doctype html><meta charset=koi8-r>", KOI),
-        (b"<?php <meta charset=utf-8> ?><meta charset=koi8-r>", KOI),
-        (b"</ <meta charset=utf-8><meta charset=koi8-r>", KOI),
-        (b"<a title='<meta charset=utf-8>'><meta charset=koi8-r>", KOI),
-        (b"<a title='<meta charset=koi8-r>", None),
-        (b"</a title='<meta charset=utf-8>'><meta charset=koi8-r>", KOI),
-        (b"<a<meta charset=koi8-r>", None),  # one tag with an odd name
-        (b"<a <meta charset=koi8-r>", None),
-        (b"<p charset=utf-8><meta charset=koi8-r>", KOI),
-        (b"<title>charset=utf-8</title><meta charset=koi8-r>", KOI),
-        (b"<title><meta charset=koi8-r></title>", KOI),  # the prescan knows no titles
-        (b"<script>'<meta charset=koi8-r>'</script>", KOI),  # and no scripts
-        (b"<body><p>text<meta charset=koi8-r>", KOI),
-        (b"\x00<\x00meta charset=utf-8><meta charset=koi8-r>", KOI),
-        (b"\xff\x80<meta charset=koi8-r>", KOI),
-        # labels that stand for another encoding here
-        (b"<meta charset=utf-16>", "utf-8"),
-        (b"<meta charset=utf-16be>", "utf-8"),
-        (b"<meta charset=x-user-defined>", "windows-1252"),
-        (b"<meta charset=iso-8859-1>", "windows-1252"),
-        (b"<meta charset=ascii>", "windows-1252"),
-        (b"<meta charset=gb2312>", "gbk"),
-        (b"<meta charset=ks_c_5601-1987>", "euc-kr"),
-        (b"<meta charset=tis-620>", "windows-874"),
-        (b"<meta charset=hz-gb-2312>", "replacement"),
-        (b"<meta charset=utf-7>", None),
-        (b"<meta charset=\xff>", None),
-        # the XML declaration, after meta elements
-        (b"<?xml version='1.0' encoding='koi8-r'?>", KOI),
-        (b'<?xml version="1.0" encoding = "koi8-r" ?><html>', KOI),
-        (b"<?xml encoding='utf-16'?>", "utf-8"),
-        (b"<?xml encoding='utf-8'?><meta charset=koi8-r>", KOI),
-        (b"<?xml encoding='koi8-r'?><meta charset=nonsense>", KOI),
-        (b"<?xml encoding='koi8-r", None),
-        (b"<?xml encoding='koi8 -r'?>", None),
-        (b"<?xml encoding=koi8-r?>", None),
-        (b" <?xml encoding='koi8-r'?>", None),
-        (b"<?XML encoding='koi8-r'?>", None),
-        (b"<?xml version='1.0'?><p encoding='koi8-r'>", None),
-        ("<?xml encoding='koi8-r'?>".encode("utf-16-le"), "utf-16le"),
-        ("<?xml encoding='koi8-r'?>".encode("utf-16-be"), "utf-16be"),
-        # how far it looks
-        (b" " * (PRESCAN_BYTES - 21) + b"<meta charset=koi8-r>", KOI),
-        (FILL + b"<meta charset=koi8-r>", KOI),
-        (b"<head><title>a</title>" + FILL + b"<link><meta name=x><meta charset=koi8-r>", KOI),
-        (b"<script>" + b"<p>" * PRESCAN_BYTES + b"</script><meta charset=koi8-r>", KOI),
-        (b"<style>" + FILL + b"</style><!--" + FILL + b"--><meta charset=koi8-r>", KOI),
-        (FILL + b"<body><meta charset=koi8-r>", None),
-        (FILL + b"</head><meta charset=koi8-r>", None),
-        (FILL + b"<p><meta charset=koi8-r>", None),
-        (FILL + b"<script><meta charset=koi8-r>", None),
-        (b" " * MAX_BYTES + b"<meta charset=koi8-r>", None),
-        (b"", None),
-    ],
-)
+DECLARATIONS = [
+    # where a value begins and ends
+    (b"<meta charset=koi8-r>", KOI),
+    (b'<meta charset="koi8-r">', KOI),
+    (b"<meta charset='koi8-r'>", KOI),
+    (b"<META CHARSET=KOI8-R>", KOI),
+    (b"<meta\tcharset\n=\x0c' koi8-r '>", KOI),
+    (b"<meta/charset=koi8-r>", KOI),
+    (b"<meta charset=koi8-r/>", None),  # the slash is part of the label
+    (b"<meta charset=koi8-r />", KOI),
+    (b"<meta charset=koi8-r name=x>", KOI),
+    (b"<meta name=x charset=koi8-r>", KOI),
+    (b"<meta name='x'charset=koi8-r>", KOI),
+    (b"<meta = charset=koi8-r>", KOI),
+    (b"<meta charset>", None),
+    (b"<meta charset=>", None),
+    (b"<meta charset=''>", None),
+    (b"<meta charset='koi8-r>", None),  # the quote does not close
+    (b"<meta charset=koi8-r", None),  # the tag does not either
+    (b"<meta charset=koi8-r ", None),
+    (b"<meta charset=\"koi8-r'>", None),
+    (b"<metacharset=koi8-r>", None),
+    (b"<metax charset=koi8-r>", None),
+    (b"<meta>charset=koi8-r", None),
+    (b"< meta charset=koi8-r>", None),
+    (b"<meta charset=nonsense><meta charset=koi8-r>", KOI),
+    (b"<meta charset=koi8-r><meta charset=utf-8>", KOI),
+    (b"<meta charset=koi8-r charset=utf-8>", KOI),  # of an attribute twice the first counts
+    (b"<meta charset=nonsense charset=koi8-r>", None),
+    # content and http-equiv
+    (b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">', KOI),
+    (b'<meta content="text/html; charset=koi8-r" http-equiv=CONTENT-TYPE>', KOI),
+    (b'<meta content="text/html; charset=koi8-r">', None),  # the pragma is missing
+    (b'<meta name="Content-Type" content="text/html; charset=koi8-r">', None),
+    (b'<meta http-equiv="refresh" content="0; charset=koi8-r">', None),
+    (b"<meta http-equiv=content-type content='charset=koi8-r'>", KOI),
+    (b"<meta http-equiv=content-type content='text/html; charset = koi8-r; x'>", KOI),
+    (b"<meta http-equiv=content-type content='text/html; charset=\"koi8-r\"'>", KOI),
+    (b"<meta http-equiv=content-type content='text/html; charset=\"koi8-r'>", None),
+    (b"<meta http-equiv=content-type content=\"text/html; charset='koi8-r' ;\">", KOI),
+    (b"<meta http-equiv=content-type content='text/html; charset charset=koi8-r'>", KOI),
+    (b"<meta http-equiv=content-type content='xcharset=koi8-r'>", KOI),
+    (b"<meta http-equiv=content-type content='text/html; charset='>", None),
+    (b"<meta http-equiv=content-type content=charset=koi8-r;x>", KOI),
+    (b"<meta http-equiv=content-type charset=koi8-r content='charset=utf-8'>", KOI),
+    (b"<meta http-equiv=content-type charset=nonsense content='charset=koi8-r'>", None),
+    # what is no meta element
+    (b"<!-- <meta charset=utf-8> --><meta charset=koi8-r>", KOI),
+    (b"<!--><meta charset=koi8-r>", KOI),  # a comment's end may share the dashes of its start
+    (b"<!---><meta charset=koi8-r>", KOI),
+    (b"<!-- > <meta charset=utf-8> --><meta charset=koi8-r>", KOI),
+    (b"<!-- <meta charset=koi8-r>", None),
+    (b"<!- <meta charset=utf-8><meta charset=koi8-r>", KOI),
+    (b"<!doctype html><meta charset=koi8-r>", KOI),
+    (b"<?php <meta charset=utf-8> ?><meta charset=koi8-r>", KOI),
+    (b"</ <meta charset=utf-8><meta charset=koi8-r>", KOI),
+    (b"<a title='<meta charset=utf-8>'><meta charset=koi8-r>", KOI),
+    (b"<a title='<meta charset=koi8-r>", None),
+    (b"</a title='<meta charset=utf-8>'><meta charset=koi8-r>", KOI),
+    (b"<a<meta charset=koi8-r>", None),  # one tag with an odd name
+    (b"<a <meta charset=koi8-r>", None),
+    (b"<p charset=utf-8><meta charset=koi8-r>", KOI),
+    (b"<title>charset=utf-8</title><meta charset=koi8-r>", KOI),
+    (b"<title><meta charset=koi8-r></title>", KOI),  # the prescan knows no titles
+    (b"<script>'<meta charset=koi8-r>'</script>", KOI),  # and no scripts
+    (b"<body><p>text<meta charset=koi8-r>", KOI),
+    (b"\x00<\x00meta charset=utf-8><meta charset=koi8-r>", KOI),
+    (b"\xff\x80<meta charset=koi8-r>", KOI),
+    # labels that stand for another encoding here
+    (b"<meta charset=utf-16>", "utf-8"),
+    (b"<meta charset=utf-16be>", "utf-8"),
+    (b"<meta charset=x-user-defined>", "windows-1252"),
+    (b"<meta charset=iso-8859-1>", "windows-1252"),
+    (b"<meta charset=ascii>", "windows-1252"),
+    (b"<meta charset=gb2312>", "gbk"),
+    (b"<meta charset=ks_c_5601-1987>", "euc-kr"),
+    (b"<meta charset=tis-620>", "windows-874"),
+    (b"<meta charset=hz-gb-2312>", "replacement"),
+    (b"<meta charset=utf-7>", None),
+    (b"<meta charset=\xff>", None),
+    # the XML declaration, after meta elements
+    (b"<?xml version='1.0' encoding='koi8-r'?>", KOI),
+    (b'<?xml version="1.0" encoding = "koi8-r" ?><html>', KOI),
+    (b"<?xml encoding='utf-16'?>", "utf-8"),
+    (b"<?xml encoding='utf-8'?><meta charset=koi8-r>", KOI),
+    (b"<?xml encoding='koi8-r'?><meta charset=nonsense>", KOI),
+    (b"<?xml encoding='koi8-r", None),
+    (b"<?xml encoding='koi8 -r'?>", None),
+    (b"<?xml encoding=koi8-r?>", None),
+    (b" <?xml encoding='koi8-r'?>", None),
+    (b"<?XML encoding='koi8-r'?>", None),
+    (b"<?xml version='1.0'?><p encoding='koi8-r'>", None),
+    ("<?xml encoding='koi8-r'?>".encode("utf-16-le"), "utf-16le"),
+    ("<?xml encoding='koi8-r'?>".encode("utf-16-be"), "utf-16be"),
+    # how far it looks
+    (b" " * (PRESCAN_BYTES - 21) + b"<meta charset=koi8-r>", KOI),
+    (FILL + b"<meta charset=koi8-r>", KOI),
+    (b"<head><title>a</title>" + FILL + b"<link><meta name=x><meta charset=koi8-r>", KOI),
+    (b"<script>" + b"<p>" * PRESCAN_BYTES + b"</script><meta charset=koi8-r>", KOI),
+    (b"<style>" + FILL + b"</style><!--" + FILL + b"--><meta charset=koi8-r>", KOI),
+    (FILL + b"<body><meta charset=koi8-r>", None),
+    (FILL + b"</head><meta charset=koi8-r>", None),
+    (FILL + b"<p><meta charset=koi8-r>", None),
+    (FILL + b"<script><meta charset=koi8-r>", None),
+    (b" " * MAX_BYTES + b"<meta charset=koi8-r>", None),
+    (b"", None),
+]
+
+
+@pytest.mark.parametrize(("html", "charset"), DECLARATIONS)
 def test_what_a_page_declares(html: bytes, charset: str | None) -> None:
     assert declared_in(html) == charset
 
