@@ -528,3 +528,50 @@ def test_tags_of_kept_docs_are_counted_by_step_and_reason(tmp_path: Path) -> Non
         ("toxicity", "toxic_vocabulary", 1, 2)  # the third doc was dropped: its tag is no longer of a kept doc
     ]
     assert "Tagged, and kept" in (out / "report.html").read_text()
+
+
+def declares(robots: str | None, reserved: bool | None, license: str | None, **more: Any) -> Doc:
+    return (
+        doc("https://example.com/", "two words") | {"robots": robots, "reserved": reserved, "license": license} | more
+    )
+
+
+def declaring(docs: list[Doc]) -> pa.RecordBatch:
+    made = batch(docs)
+    made = made.append_column("robots", pa.array([d["robots"] for d in docs], pa.string()))
+    made = made.append_column("tdm_reservation", pa.array([d["reserved"] for d in docs], pa.bool_()))
+    return made.append_column("license", pa.array([d["license"] for d in docs], pa.string()))
+
+
+def test_consent_and_licences_counted_by_hand() -> None:
+    docs = [
+        declares("index,noai,noindex", None, "cc-by-4.0"),
+        declares("ccbot:noai", True, "cc-by-sa-3.0-de", text="one two three four"),  # said to one crawler only
+        declares("noai", False, "cc-by-nc-4.0"),
+        declares(None, None, None),
+        declares("noai", True, "cc-by-4.0", outcome="dropped", step="consent", reason="noai", text=None, n_chars=9),
+    ]
+    shards = [[declaring(docs[:2])], [declaring(docs[2:]), batch([doc("https://old.example/", "no such columns")])]]
+    said = json.loads(files_of(shards, top=2)[0])["consent"]
+    robots, licenses = (
+        [(r["key"], r["docs"], r["words"], r["docs_share"]) for r in said[n]] for n in ("robots", "license")
+    )
+    assert robots == [("noai", 2, 4, 0.5), ("noindex", 1, 2, 0.25)]
+    assert licenses == [("cc-by-4.0", 1, 2, 0.25), ("cc-by-nc-4.0", 1, 2, 0.25)]
+    assert [(r["key"], r["docs"]) for r in said["tdm_reservation"]] == [("reserved", 1)]
+    assert [(r["key"], r["docs"], r["words_share"]) for r in said["open_license"]] == [("open", 2, 0.6)]
+    assert (said["docs"], said["words"]) == (4, 10)
+
+
+def test_a_corpus_without_declarations_says_so() -> None:
+    report, page = files_of([[batch([doc("https://example.com/", "text")])]])
+    assert json.loads(report)["consent"] is None
+    assert b"No kept doc has what" in page
+    page = files_of([[declaring([declares(None, None, "<script>")])]])[1]
+    assert b"licence: <bdi>&lt;script&gt;</bdi>" in page
+    assert b"robots: none" in page
+
+
+def test_columns_of_another_type_are_no_declarations() -> None:
+    made = batch([doc("https://example.com/", "text")]).append_column("license", pa.array([["mit"]]))
+    assert json.loads(files_of([[made]])[0])["consent"] is None

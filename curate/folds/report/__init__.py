@@ -26,9 +26,22 @@ PRUNE_AT = 8  # × the axis's limit: how far a pool grows between two prunings
 
 
 @fold(
-    version=1,
+    version=2,
     reads=["url"],
-    may_read=["text", "language", "source", "n_tokens", "n_chars", "text_bytes", "outcome", "step", "reason"],
+    may_read=[
+        "text",
+        "language",
+        "source",
+        "n_tokens",
+        "n_chars",
+        "text_bytes",
+        "outcome",
+        "step",
+        "reason",
+        "robots",
+        "tdm_reservation",
+        "license",
+    ],
     sees="all",
     needs={"steps": "@steps"},
     publishes="report",

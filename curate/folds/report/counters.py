@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.folds.report.declared import consent_axes
 from curate.folds.report.words import n_words
 from curate.sites import host_of, public_suffix, site_of
 
@@ -32,7 +33,8 @@ def count(batch: pa.RecordBatch, n_parts: int) -> pa.Table:
     """Return rows of SCHEMA: the batch's docs summed per (axis, key, step), each key in one fixed part.
 
     Axes: outcome, unit (how a kept doc was measured), reason, site, host, suffix, tld, language, source,
-    chars and units (lengths in powers of two), and one per step that tags. A doc whose key is null is not
+    chars and units (lengths in powers of two), what pages declare (robots, tdm_reservation, license), and one per
+    step that tags. A doc whose key is null is not
     counted on that axis.
     """
     step = pc.utf8_slice_codeunits(_strings(batch, "step"), 0, MAX_KEY_CHARS)
@@ -109,6 +111,7 @@ def _axes(batch: pa.RecordBatch, kept: pa.Array, sums: dict[str, pa.Array]) -> d
         "source": _short(_strings(batch, "source")),
         "chars": _size_class(sums["chars"]),
         "units": pc.if_else(kept, length, nothing),
+        **consent_axes(batch, kept),
         **{
             TAG_AXIS + name.removesuffix(TAG_SUFFIX): pc.if_else(kept, _strings(batch, name), nothing)
             for name in _tags(batch)

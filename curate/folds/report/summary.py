@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.folds.report.consent import consent
 from curate.folds.report.counters import TAG_AXIS
 from curate.folds.report.groups import NO_DOCS, Axis, Group, Sums, add_sums, first, in_order, share
 from curate.folds.report.impact import IMPACT, impact
@@ -50,6 +51,7 @@ def summarise(axes: Mapping[str, Axis], steps: Sequence[str], top: int, min_docs
         "steps": walk,
         "tagged": _tagged(axes, unit, kept),
         "composition": {name: _composition(axes.get(name, Axis(1)), unit, top) for name in COMPOSITION},
+        "consent": consent(axes, unit, top),
         "lengths": _histograms(axes, unit),
         "impact": {
             name: impact(axes.get(name, Axis(1)), order, max(top, N_SIZES) if name == "chars" else top, min_docs)
