@@ -28,7 +28,8 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 
 # Options of a run that a step's command has beside the step's parameters.
-RUN_OPTIONS = ("workers", "format", "ledger", "shard_bytes", "max_file_bytes")
+READING = ("base", "check_digests", "text_column", "url_column")  # how inputs are read, see `SourceSpec`
+RUN_OPTIONS = ("workers", "format", "ledger", "shard_bytes", "max_file_bytes", *READING)
 
 
 def run(
@@ -45,23 +46,40 @@ def run(
 ) -> Summary:
     """Run a recipe (an object, a path, or a shipped name) into `out`; `inputs` replace its sources.
 
-    `options` are the fields of `RunOptions`: workers, batch_docs, ledger, allow_failed, stall_s, train.
+    `options` are the fields of `RunOptions`: workers, batch_docs, ledger, allow_failed, stall_s, train; and how all
+    inputs are read, where that is not what the recipe's sources say: base, check_digests, text_column, url_column.
     Raises the errors of `curate.errors`.
     """
+    reading = _reading(options)
     made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
     given = {"seed": seed, "format": format, "shard_bytes": shard_bytes, "max_file_bytes": max_file_bytes}
     changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return run_recipe(
-        replace(made, **changes), [os.fspath(i) for i in inputs], Path(out), RunOptions(**options), reporter
-    )
+    paths = [os.fspath(i) for i in inputs]
+    return run_recipe(replace(made, **changes), paths, Path(out), RunOptions(**options), reporter, **reading)
 
 
-def plan(recipe: Recipe | PathLike, inputs: Sequence[PathLike] = ()) -> Any:
-    """Check a recipe against its inputs and return (recipe, plan, phases); nothing is written."""
+def _reading(options: dict[str, Any]) -> dict[str, Any]:
+    """Take out of `options` what says how inputs are read. A switch that is off leaves it to the recipe."""
+    return {name: options.pop(name) or None for name in READING if name in options}
+
+
+def plan(
+    recipe: Recipe | PathLike,
+    inputs: Sequence[PathLike] = (),
+    *,
+    base: str | None = None,
+    check_digests: bool = False,
+    text_column: str | None = None,
+    url_column: str | None = None,
+) -> Any:
+    """Check a recipe against its inputs, read as in `run`; return (recipe, plan, phases). Nothing is written."""
     from curate.phases import reading_key, split_into_phases
 
     made = recipe if isinstance(recipe, Recipe) else load_recipe(os.fspath(recipe))
-    made, planned = plan_for(made, [os.fspath(i) for i in inputs])
+    made, planned = plan_for(
+        made, [os.fspath(i) for i in inputs],
+        base=base, check_digests=check_digests or None, text_column=text_column, url_column=url_column,
+    )  # fmt: skip
     return made, planned, split_into_phases(made, reading_key(planned))
 
 

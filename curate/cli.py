@@ -13,7 +13,9 @@ import typer
 from curate import __version__
 from curate.commands import (
     AllowFailed,
+    Base,
     BatchDocs,
+    CheckDigests,
     Format,
     Inputs,
     Json,
@@ -23,6 +25,8 @@ from curate.commands import (
     RunFolder,
     Seed,
     ShardBytes,
+    TextColumn,
+    UrlColumn,
     Workers,
     guarded,
     print_json,
@@ -131,6 +135,10 @@ def run(
     seed: Seed = None,
     allow_failed: AllowFailed = False,
     as_json: Json = False,
+    base: Base = None,
+    check_digests: CheckDigests = False,
+    text_column: TextColumn = None,
+    url_column: UrlColumn = None,
 ) -> None:
     """Run a recipe from input to results. Run again, it goes on where it stopped."""
     from curate import api
@@ -139,7 +147,7 @@ def run(
         lambda reporter: api.run(
             recipe, inputs or (), out, workers=workers, format=format, ledger=ledger, shard_bytes=shard_bytes,
             max_file_bytes=max_file_bytes, batch_docs=batch_docs, seed=seed, allow_failed=allow_failed,
-            reporter=reporter,
+            reporter=reporter, base=base, check_digests=check_digests, text_column=text_column, url_column=url_column,
         ),
         as_json,
     )  # fmt: skip
@@ -149,12 +157,18 @@ def plan(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of one that ships.")],
     inputs: Inputs = None,
     as_json: Json = False,
+    base: Base = None,
+    check_digests: CheckDigests = False,
+    text_column: TextColumn = None,
+    url_column: UrlColumn = None,
 ) -> None:
     """Check a recipe against its inputs; show phases and shards. Writes nothing."""
     from curate import api
     from curate.tell import plan_lines
 
-    made, planned, phases = api.plan(recipe, inputs or ())
+    made, planned, phases = api.plan(
+        recipe, inputs or (), base=base, check_digests=check_digests, text_column=text_column, url_column=url_column
+    )
     found = {
         "recipe": made.name,
         "n_inputs": len(planned.inputs),

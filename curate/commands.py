@@ -20,7 +20,22 @@ from curate.errors import CurateError, InputError, printable
 from curate.registry import STEPS
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; made if it is not there.")]
-Inputs = Annotated[list[str] | None, typer.Argument(help="Files, folders, globs or earlier runs.")]
+INPUTS_HELP = "Files, folders, globs, lists of files, earlier runs, https:// and s3:// URLs."
+Inputs = Annotated[list[str] | None, typer.Argument(help=INPUTS_HELP)]
+_READING = "How inputs are read"
+Base = Annotated[
+    str | None,
+    typer.Option(help="URL or folder at which relative lines of list files start.", rich_help_panel=_READING),
+]
+CheckDigests = Annotated[
+    bool,
+    typer.Option("--check-digests", help="Compare WARC records with the digests they carry.", rich_help_panel=_READING),
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(help="What `text` is called in JSONL, Parquet, Arrow and CSV files.", rich_help_panel=_READING),
+]
+UrlColumn = Annotated[str | None, typer.Option(help="What `url` is called there.", rich_help_panel=_READING)]
 Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Worker processes; one per core if not given. Plays no part in what comes out."),
@@ -104,7 +119,7 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     required = inspect.Parameter(
         "inputs",
         keyword,
-        annotation=Annotated[list[str], typer.Argument(help="Files, folders, globs or earlier runs.")],
+        annotation=Annotated[list[str], typer.Argument(help=INPUTS_HELP)],
     )
     parameters = [required, inspect.Parameter("out", keyword, annotation=Out, default=Path("out"))]
     for param in own:
@@ -119,6 +134,8 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     shared: list[tuple[str, Any, Any]] = [
         ("workers", Workers, None), ("format", Format, None), ("ledger", Ledger, "full"),
         ("shard_bytes", ShardBytes, None), ("max_file_bytes", MaxFileBytes, None), ("as_json", Json, False),
+        ("base", Base, None), ("check_digests", CheckDigests, False), ("text_column", TextColumn, None),
+        ("url_column", UrlColumn, None),
     ]  # fmt: skip
     for word, kind, default in shared:
         parameters.append(inspect.Parameter(word, keyword, annotation=kind, default=default))
