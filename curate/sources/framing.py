@@ -16,6 +16,7 @@ from curate.sources.streams import BrokenStreamError, PlainStream, count_bad, op
 
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
 MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
+MAX_PROVED_BYTES = 4 << 20  # inflated behind a broken record, to see whether its member is whole
 MAX_SHIFT_BYTES = 512  # lost or put in, up to which a record is looked for near another one's declared end
 MAX_CHAIN = 64  # records that are followed to see whether they are real
 _CLOSING = re.compile(rb"[\r\n]*")
@@ -278,6 +279,8 @@ class Records:
 
         It need not begin a line: a crawler that died leaves half a record, and the next run appends to it.
         """
+        if not self._plain:  # a broken record in a broken member: find that out first, and search behind the member
+            self._fill(len(self._data) - self._at + MAX_PROVED_BYTES)
         near = self._near_declared_end()
         self._at = min(self._at + 1, len(self._data))
         while True:

@@ -21,7 +21,7 @@ MIME_FAMILIES = frozenset({"application", "audio", "font", "image", "message", "
 class Page(NamedTuple):
     """What a record holds of a web page."""
 
-    html: bytes
+    html: bytes | memoryview
     charset: str | None  # of the Content-Type header
     headers: Mapping[str, str]  # see `http.kept_headers`
 

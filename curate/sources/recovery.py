@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ if TYPE_CHECKING:
 
 
 MAX_SHIFT_BYTES = 512  # lost or put in, up to which a member is looked for near the place where it should be
+MAX_GARBAGE_BYTES = 16  # in front of a member, that may be taken for the start of another by chance
+MIN_PADDING_BYTES = 64
 MAX_CHAIN = 64  # members that are followed to see whether they are real
 
+_ZEROS = re.compile(rb"\x00*")
 StartsRecord = Callable[[bytes], bool]
 
 
@@ -29,10 +33,14 @@ def next_start(
     member may well end (a trailer with its length; a member near the end that its headers tell), what was found
     before it is believed only if whole members lead from there to that place.
     """
-    end, is_sure = codec.extent(raw, at, n_inflated)
-    if end > at and (is_sure or _is_boundary(codec, raw, end, starts_record, is_last=is_last)):
-        return end
     first = candidate(codec, raw, at + 1, starts_record)
+    end, is_sure = codec.extent(raw, at, n_inflated)
+    if at < end <= len(raw) and not at < first < at + MAX_GARBAGE_BYTES:
+        if _is_boundary(codec, raw, end, starts_record, is_last=is_last):
+            return end
+        if is_sure:  # but bytes that were stored as they are may be fewer or more than they were
+            near = nearest(raw, codec.magic, at, end)
+            return end if near < 0 else near
     likely = codec.likely_end(raw, at, n_inflated)
     if likely < 0 or (0 <= first <= likely and _leads_to(codec, raw, first, likely)):
         return first
@@ -91,8 +99,10 @@ def _leads_to(codec: Codec, raw: bytes, at: int, place: int) -> bool:
 
 
 def _is_boundary(codec: Codec, raw: bytes, at: int, starts_record: StartsRecord, *, is_last: bool) -> bool:
-    if at >= len(raw):
-        return at == len(raw) and is_last
-    if raw[at] == 0 or codec.skippable(raw, at):
+    found = _ZEROS.match(raw, at)
+    place = found.end() if found else at
+    if place == len(raw):
+        return is_last
+    if codec.skippable(raw, place) or place - at > MIN_PADDING_BYTES:
         return True
-    return starts_record(codec.peek(raw, at))
+    return starts_record(codec.peek(raw, place))
