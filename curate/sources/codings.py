@@ -39,17 +39,18 @@ class DecompressRatioError(Exception):
     """The payload decodes to more than MAX_RATIO times its size, or is coded more than MAX_CODINGS times."""
 
 
-def looks_like_html(body: bytes) -> bool:
+def looks_like_html(body: bytes | memoryview) -> bool:
     """Say whether a payload starts like a page."""
     return _HTML_START.match(body) is not None
 
 
-def dechunk(body: bytes) -> bytes:
+def dechunk(body: bytes | memoryview) -> bytes:
     """Undo chunked transfer coding; from the first fault on, bytes are kept as they are.
 
     A body that never was chunked comes back unchanged, a cut one up to the cut. Trailer fields are left out.
     Raises UndecodableError where the first chunk says that it is larger than any payload may be.
     """
+    body = bytes(body)
     parts: list[bytes] = []
     at = 0
     while found := _CHUNK_SIZE.match(body, at):
@@ -71,7 +72,7 @@ def dechunk(body: bytes) -> bytes:
     return b"".join([*parts, body[at:]]) if parts else body
 
 
-def decode(body: bytes, codings: Sequence[str]) -> bytes:
+def decode(body: bytes | memoryview, codings: Sequence[str]) -> bytes | memoryview:
     """Undo content codings, given in the order they were applied; gzip and zstd also where none is declared.
 
     Crawlers often store a body decoded and keep the header: a body that is text is taken as it is. A coded body
@@ -81,6 +82,9 @@ def decode(body: bytes, codings: Sequence[str]) -> bytes:
     """
     if len(codings) > MAX_CODINGS:
         raise DecompressRatioError(f"{len(codings)} content codings")
+    if not codings and not bytes(body[:4]).startswith((_GZIP, _ZSTD)):
+        return body
+    body = bytes(body)
     allowed = min(MAX_PAYLOAD_BYTES, max(MIN_BOMB_BYTES, MAX_RATIO * len(body)))
     for coding in reversed(codings):
         body = _undone(body, coding, allowed)

@@ -45,9 +45,9 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes 
 _TYPE_VALUE = re.compile(r"(?:[^,\"]+|\"[^\"]*\"?)+")
 _TYPE = re.compile(r"\s*([^\s;,(/]{1,99}/[^\s;,(/]{1,99})")
 _UNKNOWN_TYPES = frozenset({"*/*", "application/unknown", "unknown/unknown"})  # say nothing; MIME sniffing, section 7
-_CHARSET = re.compile(
-    r";\s{0,9}charset\s{0,9}=\s{0,9}(?:\"([^\"]{0,99})\"?|([^\s;,\"]{1,99}))", re.IGNORECASE | re.ASCII
-)
+_PARAMETER = re.compile(
+    r";\s*([^\s;=\"]{0,40})[^;=\"]{0,9}=\s{0,9}(?:\"([^\"]{0,99})\"?|([^\s;,\"]{0,99}))", re.ASCII
+)  # a name, perhaps with blanks behind it, and its value
 _SEPARATOR = re.compile(r"[,\s]+")
 _PLAIN_CODINGS = frozenset({"", "identity", "none", "utf-8", "binary", "8bit", "7bit", "chunked"})
 # The first bytes of files that are no pages: MIME sniffing standard, section 6, and other common formats.
@@ -72,15 +72,15 @@ class Response:
 
     __slots__ = ("_block", "_body_at", "fields", "status")
 
-    def __init__(self, status: int, fields: dict[bytes, bytes], block: bytes, body_at: int) -> None:
+    def __init__(self, status: int, fields: dict[bytes, bytes], block: bytes | memoryview, body_at: int) -> None:
         self.status = status
         self.fields = fields
         self._block = block
         self._body_at = body_at
 
     @property
-    def body(self) -> bytes:
-        """The body as sent."""
+    def body(self) -> bytes | memoryview:
+        """The body as sent; of a view a view."""
         return self._block[self._body_at :]
 
     @property
@@ -102,7 +102,7 @@ class Response:
             return value.decode("latin-1")
 
 
-def parse_response(block: bytes) -> Response | None:
+def parse_response(block: bytes | memoryview) -> Response | None:
     """Return the response in the block of a WARC record, or None where it is none that can be read.
 
     A response starts with a status line (its text, and the version's number, may be missing) or with HTTP/2's
@@ -114,7 +114,7 @@ def parse_response(block: bytes) -> Response | None:
     end = _HEAD_END.search(block, 0, MAX_HEAD_BYTES)
     if end is None and len(block) > MAX_HEAD_BYTES:
         return None
-    head = block[: end.start()] if end else block
+    head = bytes(block[: end.start()] if end else block)
     return Response(int(status[1] or status[2]), _used_fields(head), block, end.end() if end else len(block))
 
 
@@ -150,9 +150,10 @@ def _type_of(content_type: str) -> tuple[str, str | None]:
         found = _TYPE.match(value)
         if found is None or (essence := found[1].lower()) in _UNKNOWN_TYPES:
             continue
-        label = _CHARSET.search(value)
+        named = (quoted or bare for name, quoted, bare in _PARAMETER.findall(value) if name.lower() == "charset")
+        label = next(filter(None, named), None)
         if label or essence != mime:
-            charset = (label[1] or label[2] or "").lower() or None if label else None
+            charset = label.lower() if label else None
         mime = essence
     return mime, charset
 
@@ -160,16 +161,16 @@ def _type_of(content_type: str) -> tuple[str, str | None]:
 _cached_type_of = lru_cache(maxsize=1024)(_type_of)  # the web uses few
 
 
-def sniffed_family(payload: bytes) -> str | None:
+def sniffed_family(payload: bytes | memoryview) -> str | None:
     """Return what a payload is by its first bytes, where that is no page: application, audio, font, image, video."""
-    found = None if payload.startswith((b"<", b"\n", b"\r")) else _MAGIC.match(payload)
+    found = None if not payload or payload[0] in b"<\n\r" else _MAGIC.match(payload)
     return found.lastgroup if found else None
 
 
-def payload_of(response: Response) -> bytes:
+def payload_of(response: Response) -> bytes | memoryview:
     """Return the body with transfer and content codings undone; see `codings.dechunk` and `codings.decode`.
 
-    Raises UndecodableError, TooLargeError and DecompressRatioError.
+    A body without codings is not copied. Raises UndecodableError, TooLargeError and DecompressRatioError.
     """
     body = response.body
     transfer, content = response.field("transfer-encoding").lower(), response.field("content-encoding").lower()

@@ -294,6 +294,20 @@ def test_where_the_head_ends() -> None:
     assert (cut.field("link"), cut.body) == ("x", b"")
 
 
+@pytest.mark.parametrize("coding", CODED)
+def test_a_view_of_a_record_is_read_as_its_bytes_are_and_not_copied(coding: str) -> None:
+    for body in (CODED[coding], _chunked(CODED[coding], 97)):
+        chunked = {"transfer_encoding": "chunked"} if body is not CODED[coding] else {}
+        block = http_response(body, content_encoding=coding, **chunked)
+        response = http.parse_response(memoryview(block))
+        assert response is not None
+        payload = http.payload_of(response)
+        assert payload == HTML
+        assert isinstance(payload, memoryview) == (coding == "identity" and not chunked)
+        assert http.sniffed_family(payload) is None
+        assert http.looks_like_html(payload)
+
+
 def test_repeated_and_folded_fields_are_joined() -> None:
     response = _response(
         b"X-Robots-Tag: noai\r\nlink: <a>; rel=license\r\nX-ROBOTS-TAG:googlebot: noindex ,nofollow\r\n"
@@ -320,6 +334,9 @@ def test_fields_that_are_no_utf8_are_latin_1() -> None:
         ('text/html; charset="utf-8', "text/html", "utf-8"),
         ("text/html; charset = utf-8 ", "text/html", "utf-8"),
         ("text/html; xcharset=utf-8", "text/html", None),
+        ('text/html; a="b;charset=utf-8"; charset=koi8-r', "text/html", "koi8-r"),
+        ("text/html;; charset=koi8-r", "text/html", "koi8-r"),
+        ("text/html; charset=; charset=koi8-r", "text/html", "koi8-r"),
         ("text/html; charset=", "text/html", None),
         ('text/html; charset=""', "text/html", None),
         ("text/html charset=utf-8", "text/html", None),  # browsers see no parameter in it either
