@@ -6,9 +6,10 @@ import numpy as np
 
 from curate.kernels.html.attributes import GREATER, lower, read_attributes
 from curate.kernels.html.characters import IS_BLANK
+from curate.kernels.html.chars import EXCLAMATION, SLASH, is_letter
 from curate.kernels.html.find import byte_at, find_byte, find_far
 from curate.kernels.html.nesting import end_element, end_implied, is_repeated, push
-from curate.kernels.html.runs import EXCLAMATION, SLASH, count_word, is_letter
+from curate.kernels.html.runs import count_word
 from curate.kernels.html.state import (
     BLOCK_START,
     BLOCKS_CAP,
@@ -243,7 +244,7 @@ def read_start_tag(room: Room, i: Int) -> Int:
         state[N_TOKENS] = first_token
         return j
     is_link = tag == A and is_marked
-    if is_link:
+    if is_link and not room.stack[state[TOP]].is_unseen:
         room.now[LINKS] += 1
     push(room, tag, flags, mask, own, is_link, first_token)
     return j

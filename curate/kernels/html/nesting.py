@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from curate.kernels.html.state import (
+    ALL_UNSEEN,
     CAPS,
     DEPTH_CAP,
     ELEMENTS_CAP,
+    LINE_UNSEEN,
     MAX_DEPTH,
     N_ELEMENTS,
     N_TOKENS,
@@ -38,6 +40,7 @@ from curate.kernels.html.tags import (
     PREFORMATTED,
     TABLE_PART,
     TRANSPARENT,
+    UNSEEN,
 )
 
 A, BODY, DD, DT, HEAD, HTML = (ID[name] for name in ("a", "body", "dd", "dt", "head", "html"))
@@ -156,10 +159,12 @@ def push(room: Room, tag: Int, flags: Int, mask: Int, own: Int, is_link: bool, f
     entry.link_at = top + 1 if tag == A else above.link_at
     entry.is_linked = 1 if is_link else above.is_linked
     entry.keeps_lines = 1 if flags & PREFORMATTED else above.keeps_lines
-    if is_block or tag == MATH:  # Wikipedia hides the formula whose picture it shows
+    if flags & UNSEEN or above.is_unseen == ALL_UNSEEN:
+        entry.is_unseen = ALL_UNSEEN
+    elif is_block or tag == MATH:  # Wikipedia hides the formula whose picture it shows
         entry.is_unseen = 0
     elif mask & HIDDEN and not above.mask & HIDDEN:
-        entry.is_unseen = 1
+        entry.is_unseen = LINE_UNSEEN
     else:
         entry.is_unseen = above.is_unseen
     entry.own = own

@@ -21,7 +21,7 @@ F32 = npt.NDArray[np.float32]
 Int = Any  # int64, or uint64 for a hash: Numba infers the types inside a kernel
 Records = Any  # a structured array: NumPy's stubs know no record fields
 
-_TEXT_PARTS = ("characters", "entities", "find", "render", "runs")
+_TEXT_PARTS = ("characters", "chars", "entities", "find", "render", "runs")
 _TAG_PARTS = ("attributes", "markup", "nesting", "tags")
 _PARTS = (*_TEXT_PARTS, *_TAG_PARTS, "scan", "state")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -120,6 +120,9 @@ BLOCKS_CAP, ELEMENTS_CAP, TOKENS_CAP, DEPTH_CAP = (1 << k for k in range(len(CAP
 N_TITLE_SLOTS = 256
 OPEN_WORD = N_TITLE_SLOTS
 
+LINE_UNSEEN = 1  # an inline element that a style hides inside a visible block; blocks in it are seen
+ALL_UNSEEN = 2  # what shows something else than its content
+
 # An element that is open. Index 0 of the stack is the page itself.
 OPEN = np.dtype(
     [
@@ -130,7 +133,7 @@ OPEN = np.dtype(
         ("link_at", "i4"),  # where the nearest <a> stands; 0 if there is none
         ("is_linked", "i4"),  # in an <a href>
         ("keeps_lines", "i4"),  # in a <pre>
-        ("is_unseen", "i4"),  # in an inline element that a style hides inside a visible block: its text is left out
+        ("is_unseen", "i4"),  # its text is left out: LINE_UNSEEN, ALL_UNSEEN or 0
         ("own", "f4"),  # sum of the weights of its own tokens
         ("total", "f4"),  # sum, largest, smallest of `own` over ancestors and itself
         ("most", "f4"),

@@ -22,6 +22,7 @@ TABLE_PART = 512
 END_OMITTED = 1024  # its end tag is often left out
 ITEM = 2048  # li, dd, dt: the next one ends it
 CELL = 4096  # td, th: the next one ends it
+UNSEEN = 16384  # its content is markup, but not shown
 TRANSPARENT = 8192  # an item is ended through these: `<li><div><li>`
 
 _FLAGGED = {
@@ -33,11 +34,11 @@ _FLAGGED = {
     " tr": BLOCK,
     "h1 h2 h3 h4 h5 h6": HEADING,
     "br": BREAK,
-    # Not shown where scripts run (noscript), where the medium plays (video, object …), or until a script asks for it
-    # (template). Form fields hold what a reader may enter, not what the page says. `annotation` is the TeX source of a
-    # formula whose visible form stands before it.
-    "annotation annotation-xml audio canvas datalist iframe noembed noscript object script select style svg template"
-    " textarea video": SKIPPED,
+    # Not shown where scripts run (noscript), or until a script asks for it (template). Form fields hold what a reader
+    # may enter, not what the page says. `annotation` is the TeX source of a formula whose visible form is beside it.
+    "annotation annotation-xml iframe noembed noscript script select style svg template textarea": SKIPPED,
+    # Not shown where the medium plays. Its end tag is often missing; then the end of an element around it ends it.
+    "audio canvas datalist object video": UNSEEN,
     "iframe noembed plaintext script style textarea title xmp": RAW,
     "listing plaintext pre textarea xmp": PREFORMATTED,
     "table td th caption": BARRIER,
