@@ -20,6 +20,7 @@ _BLOCK = re.compile(
     re.IGNORECASE,
 )
 _SPACES = re.compile(r"[_+]|%20")
+_BADGE = re.compile(rb"\s{0,99}<(?:img|svg)\b", re.IGNORECASE)  # a link around a picture alone: the licence's button
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _NOTICE = re.compile(r"©|\([cC]\)|copyright|rights reserved", re.IGNORECASE)
 # Words that tie a licence to one picture, track or piece of software, and words that tie it to the page.
@@ -67,8 +68,8 @@ def linked_license(page: bytes, links: Sequence[tuple[int, str | None]], base: s
     """Return the licence that a link in the page's text names without declaring it; None where it is in doubt.
 
     `links` are (offset after the tag, href). In doubt: links to several licences, a link beside words
-    of a credit (`Photo: … CC BY 2.0`), a link that is not in the last part of the page and beside no word of a
-    licence. Software licences do not count. Of 5,475 real pages 55 link to Creative Commons so.
+    of a credit (`Photo: … CC BY 2.0`), a link that is not in the last part of the page, no badge, and beside no
+    word of a licence. Software licences do not count. docs/consent.md says how often this is right.
     """
     urls = [(at, url) for at, href in links if (url := absolute_url(href, base))]
     found = [(name, at, url) for at, url in urls if (name := _text_license(url))]
@@ -76,7 +77,8 @@ def linked_license(page: bytes, links: Sequence[tuple[int, str | None]], base: s
         return None
     name, at, url = found[0]
     near = nearby(page, at)
-    if _CREDIT.search(near) or not (at > _FOOTER_FRAC * len(page) or _STATEMENT.search(near)):
+    speaks = at > _FOOTER_FRAC * len(page) or _BADGE.match(page, at) or _STATEMENT.search(near)
+    if _CREDIT.search(near) or not speaks:
         return None
     return License(name, url)
 

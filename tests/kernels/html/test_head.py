@@ -246,6 +246,8 @@ CC_SA = "http://creativecommons.org/licenses/by-sa/3.0/de/"
         (f"<p>Photo: Jane, <a href={CC_BY}>CC BY</a></p>" + "<p>text</p>" * 99, None),
         (f"<p>see <a href={CC_BY}>this</a></p>" + "<p>text</p>" * 99, None),  # neither words nor place
         ("<p>text</p>" * 99 + f"<footer><a href={CC_BY}><img></a></footer>", "cc-by-4.0"),
+        (f"<aside><a href={CC_BY}> <img src=88x31.png></a></aside>" + "<p>text</p>" * 99, "cc-by-4.0"),  # a badge
+        (f"<p>Flickr: <a href={CC_BY}><img src=88x31.png></a></p>" + "<p>text</p>" * 99, None),
         (f"<p>Content: <a href={CC_BY}>1</a> <a href={CC_SA}>2</a>", None),
         ("<p>Licensed under <a href=https://www.gnu.org/licenses/gpl-3.0.html>GPL</a>", None),  # software's
         ("<p>Text under the licence <a href=https://www.gnu.org/copyleft/fdl.html>GFDL</a>", "gfdl"),
