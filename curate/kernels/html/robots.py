@@ -15,6 +15,7 @@ VALUED = frozenset(("max-image-preview", "max-snippet", "max-video-preview", "un
 RESTRICTIONS = (  # those of DIRECTIVES that forbid something, as a page may be dropped for
     "noai", "noarchive", "nocache", "nofollow", "noimageai", "noimageindex", "noindex", "noml", "nosnippet",
 )  # fmt: skip
+AGAINST_AI = frozenset(("noai", "noimageai", "noml"))
 MEANS = {"none": ("noindex", "nofollow")}  # by Google's documentation
 # Crawlers that a meta element or a header may address by name; others in a header are recognised by their colon.
 AGENTS = frozenset((
@@ -36,8 +37,9 @@ def directives_of(metas: Iterable[tuple[str, str]], header: str | None) -> str |
 
     `metas` are (name, content) of meta elements whose name is robots or one of AGENTS; `header` is X-Robots-Tag,
     repeated ones on lines of their own or joined by commas. What is addressed to one crawler keeps its name:
-    `ccbot:noindex`. In a header a name holds up to the end of its line. `none` is written as
-    `nofollow,noindex`; commas inside a date become spaces.
+    `ccbot:noindex`. In a header a name holds up to the next one or the end of the line; but readers of HTTP join
+    header lines by commas, so what says no to AI behind such a comma counts for all crawlers too. `none` is
+    written as `nofollow,noindex`; commas inside a date become spaces.
     """
     found: set[str] = set()
     for name, content in metas:
@@ -65,13 +67,18 @@ def _pieces(value: str, agent: str | None) -> list[str]:
     while at < len(pieces):
         piece = " ".join(pieces[at].split())
         at += 1
+        inherited = in_header and name != ""
         if in_header and (named := _AGENT.fullmatch(piece)) and named[1] not in VALUED:
+            inherited = False
             name, piece = ("" if named[1] in ("*", "robots") else named[1]), named[2]
         if piece.startswith("unavailable_after"):
             while at < len(pieces) and _DATE_PIECE.match(pieces[at]):
                 piece += " " + " ".join(pieces[at].split())
                 at += 1
-        found += [f"{name}:{directive}" if name else directive for directive in _of_piece(piece)]
+        directives = _of_piece(piece)
+        found += [f"{name}:{directive}" if name else directive for directive in directives]
+        if inherited:
+            found += [directive for directive in directives if directive in AGAINST_AI]
     return found
 
 

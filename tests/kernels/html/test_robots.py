@@ -39,6 +39,7 @@ def test_meta_elements(content: str, directives: str | None) -> None:
         ("googlebot: nofollow", "googlebot:nofollow"),
         ("otherbot: noindex, nofollow", "otherbot:nofollow,otherbot:noindex"),
         ("googlebot: noindex, ccbot: noai", "ccbot:noai,googlebot:noindex"),
+        ("googlebot: noindex, noai", "googlebot:noai,googlebot:noindex,noai"),  # two lines, joined by their reader?
         ("googlebot: noindex\nnoai", "googlebot:noindex,noai"),  # a line of its own speaks to all
         ("*: noai", None),
         ("robots: noai", "noai"),
