@@ -185,11 +185,17 @@ def count_mark(room: Room, kind: Int, code: Int) -> Int:
 
 
 @compiled
-def put_space(room: Room, i: Int, size: Int, code: Int, n_text: Int, pending: Int) -> tuple[Int, Int]:
-    """Take in the white space of `size` bytes at byte i of a block; return (end of the text, what is then due)."""
-    if room.stack[room.state[TOP]].keeps_lines and pending != BLOCK_START:
-        return put_kept_space(room, i, size, code, n_text), pending
-    return n_text, np.int64(BLANK) if pending == 0 else pending
+def end_of_spaces(html: U8, i: Int) -> tuple[Int, Int]:
+    """Return (where the ASCII white space at byte i ends, where its last line starts)."""
+    line_at = i
+    while i < html.size:
+        byte = byte_at(html, i)
+        if BYTE_CLASS[byte] != SPACE:
+            break
+        i += 1
+        if byte != BLANK and byte != TAB:
+            line_at = i
+    return i, line_at
 
 
 @compiled
@@ -215,7 +221,8 @@ def read_text(room: Room, i: Int) -> Int:
     if room.stack[state[TOP]].is_unseen:
         return next_markup(room, i)
     n_text, pending, length, h = state[N_TEXT], state[PENDING], state[WORD], room.hashes[OPEN_WORD]
-    raw_end, line_at, units = state[RAW_END], i, 0
+    raw_end, keeps_lines = state[RAW_END], room.stack[state[TOP]].keeps_lines
+    line_at, units = i, 0
     while i < html.size:
         byte = byte_at(html, i)
         kind, code, size = np.int64(BYTE_CLASS[byte]), np.int64(byte), np.int64(1)
@@ -231,10 +238,12 @@ def read_text(room: Room, i: Int) -> Int:
             count_word(room, length, h)
             length, h = np.int64(0), _NO_WORD
         if kind == SPACE:
-            if code != BLANK and code != TAB:
-                line_at = i + size
-            n_text, pending = put_space(room, i, size, code, n_text, pending)
-            i += size
+            if keeps_lines and pending != BLOCK_START:
+                n_text = put_kept_space(room, i, size, code, n_text)
+                i += size
+                continue
+            pending = np.int64(BLANK) if pending == 0 else pending
+            i, line_at = end_of_spaces(html, i) if size == 1 else (i + size, i + size)
             continue
         if pending != 0:
             n_text, pending = put_due(room, i, line_at, n_text, pending), np.int64(0)
