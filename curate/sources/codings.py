@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from io import BytesIO
 
 from isal import isal_zlib  # inflates about twice as fast as zlib, to the same bytes
 
@@ -85,7 +86,7 @@ def decode(body: bytes | memoryview, codings: Sequence[str]) -> bytes | memoryvi
     if not codings and not bytes(body[:4]).startswith((_GZIP, _ZSTD)):
         return body
     body = bytes(body)
-    allowed = min(MAX_PAYLOAD_BYTES, max(MIN_BOMB_BYTES, MAX_RATIO * len(body)))
+    allowed = min(MAX_PAYLOAD_BYTES, max(MIN_BOMB_BYTES, MAX_RATIO * len(body)))  # for all codings together
     for coding in reversed(codings):
         body = _undone(body, coding, allowed)
     if body.startswith((_GZIP, _ZSTD)):
@@ -147,11 +148,20 @@ def _inflate_either(body: bytes, max_bytes: int) -> bytes:
 def _inflate(body: bytes, wbits: int, max_bytes: int) -> tuple[bytes, bytes]:
     """Return what can be inflated of the first member, at most `max_bytes`, and what stands behind it."""
     inflater = isal_zlib.decompressobj(wbits=wbits)
-    try:
-        data = inflater.decompress(body, max_bytes)
-    except isal_zlib.error:  # type: ignore[misc]  # its stub calls the class an instance
-        return _inflate_to_fault(body, wbits, max_bytes), b""
-    return data, inflater.unused_data if inflater.eof else b""
+    parts: list[bytes] = []
+    left, rest = max_bytes, body
+    while left > 0:
+        step_bytes = min(left, MIN_BOMB_BYTES)
+        try:
+            parts.append(inflater.decompress(rest, step_bytes))
+        except isal_zlib.error:  # type: ignore[misc]  # its stub calls the class an instance
+            return _inflate_to_fault(body, wbits, max_bytes), b""
+        left -= len(parts[-1])
+        if inflater.eof or len(parts[-1]) < step_bytes:
+            break
+        rest = inflater.unconsumed_tail
+        _refuse_bomb(max_bytes - left, len(body) - len(rest))
+    return parts[0] if len(parts) == 1 else b"".join(parts), inflater.unused_data if inflater.eof else b""
 
 
 def _inflate_to_fault(body: bytes, wbits: int, max_bytes: int) -> bytes:
@@ -172,6 +182,7 @@ def _inflate_to_fault(body: bytes, wbits: int, max_bytes: int) -> bytes:
                         break
             break
         left -= len(parts[-1])
+        _refuse_bomb(max_bytes - left, at + 4096)
         if left <= 0 or inflater.eof:
             break
     return b"".join(parts)
@@ -179,7 +190,7 @@ def _inflate_to_fault(body: bytes, wbits: int, max_bytes: int) -> bytes:
 
 def _brotli(body: bytes, max_bytes: int) -> bytes:
     """Undo brotli; a damaged body again in small steps (nothing is given of the call that fails)."""
-    decoded, is_whole = _brotli_in_steps(body, len(body), max_bytes)
+    decoded, is_whole = _brotli_in_steps(body, 16 << 10, max_bytes)
     return decoded if is_whole else _brotli_in_steps(body, 64, max_bytes)[0]
 
 
@@ -195,6 +206,7 @@ def _brotli_in_steps(body: bytes, step_bytes: int, max_bytes: int) -> tuple[byte
             while part and left > 0:
                 parts.append(part)
                 left -= len(part)
+                _refuse_bomb(max_bytes - left, at + step_bytes)
                 part = decoder.process(b"", output_buffer_limit=_STEP_BYTES)
             if left <= 0 or decoder.is_finished():
                 break
@@ -208,16 +220,24 @@ def _zstd(body: bytes, max_bytes: int) -> bytes:
 
     parts: list[bytes] = []
     left = max_bytes
+    source = BytesIO(body)
     with suppress(zstandard.ZstdError):  # what was decoded up to a fault counts; the caller reports if nothing was
         size = zstandard.get_frame_parameters(body).content_size
         if max_bytes <= size < zstandard.CONTENTSIZE_ERROR:  # CONTENTSIZE_UNKNOWN is larger still
-            return bytes(max_bytes)  # it says itself that it is too large
+            _refuse_bomb(size, len(body))
+            raise TooLargeError  # it says so itself
         decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-        reader = decoder.stream_reader(body, read_across_frames=True)
+        reader = decoder.stream_reader(source, read_size=4096, read_across_frames=True)
         while left > 0 and (part := reader.read(_STEP_BYTES)):
             parts.append(part)
             left -= len(part)
+            _refuse_bomb(max_bytes - left, source.tell())
     return b"".join(parts)
+
+
+def _refuse_bomb(n_decoded: int, n_coded: int) -> None:
+    if n_decoded > max(MIN_BOMB_BYTES, MAX_RATIO * n_coded):
+        raise DecompressRatioError(f"{n_coded} bytes decode to {n_decoded} or more")
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {

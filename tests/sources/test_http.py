@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
@@ -165,10 +167,53 @@ def test_a_bomb_is_stopped_by_its_ratio_and_fills_no_memory(coding: str) -> None
     assert peak_bytes < 3 * max(codings.MIN_BOMB_BYTES, 1_000 * len(body))
 
 
+_BOMBS_IN_A_PROCESS = """
+import resource, zlib, brotli, zstandard
+from curate.sources import codings
+
+def compressed(feed, finish):
+    return b"".join(feed(bytes(1 << 20)) for _ in range(150)) + finish()
+
+br, gz, zs = brotli.Compressor(quality=2), zlib.compressobj(6, wbits=31), zstandard.ZstdCompressor().compressobj()
+low = zlib.compressobj(1, wbits=31)
+bodies = [
+    ("br", compressed(br.process, br.finish)),
+    ("gzip", compressed(gz.compress, gz.flush)),
+    ("zstd", compressed(zs.compress, zs.flush)),
+    ("gzip", compressed(low.compress, low.flush)),  # 230 times as large
+]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for coding, body in bodies:
+    try:
+        codings.decode(body, [coding])
+    except (codings.DecompressRatioError, codings.TooLargeError) as error:
+        print(coding, type(error).__name__)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_bombs_of_150_mb_leave_the_process_small() -> None:
+    run = subprocess.run([sys.executable, "-c", _BOMBS_IN_A_PROCESS], capture_output=True, text=True, check=True)
+    lines = run.stdout.split()
+    assert lines[0::3] == ["br", "gzip", "zstd", "gzip"]
+    assert lines[1::3] == ["DecompressRatioError"] * 3 + ["TooLargeError"]
+    growth_bytes = [int(kb) << 10 for kb in lines[2::3]]
+    assert growth_bytes[2] < 8 * codings.MIN_BOMB_BYTES  # a bomb is stopped early
+    assert growth_bytes[3] < 2.5 * codings.MAX_PAYLOAD_BYTES
+
+
 def test_an_honest_page_of_one_word_is_no_bomb() -> None:
     page = b"<html>" + b"<br>" * 1_900_000
     for coding, compress in COMPRESS.items():
         assert _payload(compress(page), content_encoding=coding.split()[0]) == page
+
+
+@pytest.mark.parametrize("n_bytes", [8 << 20, (8 << 20) + 1, 16 << 20])
+def test_large_pages_come_whole(n_bytes: int) -> None:
+    page = (b"".join(b"<p>%d" % number for number in range(2_000_000)))[:n_bytes]
+    for coding, data in {"gzip": gzip.compress(page, 1), "zstd": zstandard.compress(page)}.items():
+        assert _payload(data, content_encoding=coding) == page
 
 
 def test_nesting_is_stopped_by_depth_and_by_the_ratio_of_what_was_sent() -> None:
