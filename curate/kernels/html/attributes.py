@@ -37,8 +37,8 @@ _SHIFT = np.uint64(64 - _SLOT_BITS)
 
 LOWER_BYTE = np.arange(256, dtype=np.uint8)
 LOWER_BYTE[65:91] += 32
-ENDS_NAME = IS_BLANK.copy()
-ENDS_NAME[[SLASH, GREATER, EQUALS]] = True
+IN_NAME = np.where(IS_BLANK, 0, LOWER_BYTE).astype(np.uint8)  # 0 for what ends the name of an attribute
+IN_NAME[[SLASH, GREATER, EQUALS]] = 0
 ENDS_VALUE = IS_BLANK.copy()
 ENDS_VALUE[GREATER] = True
 
@@ -75,10 +75,10 @@ def read_attribute_name(html: U8, i: Int) -> tuple[Int, Int]:
     h = lower(html[i])  # whatever it is, also `=`: so each name has a byte
     i += 1
     while i < html.size:
-        byte = byte_at(html, i)
-        if ENDS_NAME[byte]:
+        small = IN_NAME[byte_at(html, i)]
+        if small == 0:
             break
-        h = h * _BASE + lower(byte)
+        h = h * _BASE + np.uint64(small)
         i += 1
     slot = (h * _MULTIPLIER) >> _SHIFT
     return np.int64(_IDS[slot] if _KEYS[slot] == h else 0), i

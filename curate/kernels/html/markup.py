@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.kernels.html.attributes import GREATER, lower, read_attributes
+from curate.kernels.html.attributes import GREATER, LOWER_BYTE, read_attributes
 from curate.kernels.html.characters import IS_BLANK
 from curate.kernels.html.chars import EXCLAMATION, SLASH, is_letter
 from curate.kernels.html.find import byte_at, find_byte, find_far
@@ -56,8 +56,8 @@ LESS, DASH = ord("<"), ord("-")
 _BASE = np.uint64(HASH_BASE)
 _SHIFT = np.uint64(64 - SLOT_BITS)
 _FIRST_HASH = np.uint64(0)
-ENDS_TAG_NAME = IS_BLANK.copy()
-ENDS_TAG_NAME[[SLASH, GREATER]] = True
+IN_TAG_NAME = np.where(IS_BLANK, 0, LOWER_BYTE).astype(np.uint8)  # 0 for what ends the name of a tag
+IN_TAG_NAME[[SLASH, GREATER]] = 0
 
 
 @compiled
@@ -65,10 +65,10 @@ def read_name(html: U8, i: Int) -> tuple[Int, Int]:
     """Return (hash, end) of the tag name at byte i."""
     h = _FIRST_HASH
     while i < html.size:
-        byte = byte_at(html, i)
-        if ENDS_TAG_NAME[byte]:
+        small = IN_TAG_NAME[byte_at(html, i)]
+        if small == 0:
             break
-        h = h * _BASE + lower(byte)
+        h = h * _BASE + np.uint64(small)
         i += 1
     return h, i
 
