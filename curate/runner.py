@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pyarrow as pa
+
 from curate.accounting import check_chain, totals
 from curate.engines.local import STALL_S, Failure, LocalEngine
 from curate.errors import AccountingError, InputError, ShardsFailed, Stopped
@@ -85,20 +87,40 @@ def _without_secrets(spec: SourceSpec) -> SourceSpec:
 
 
 def _source_columns(plan: Plan) -> Iterator[set[str]]:
-    """Yield the columns that docs of the inputs will have, each set once; files with columns are opened for it."""
+    """Yield the columns that docs of the inputs will have; files with columns are opened for it.
+
+    Raises InputError where two files have one column with types that cannot be brought together.
+    """
     from curate.sources import WITH_COLUMNS, source_of
 
     found: dict[str, Slice] = {}
     for shard in plan.shards:
         for piece in shard.slices:
             found.setdefault(piece.path if piece.kind in WITH_COLUMNS else piece.kind, piece)
+    known: dict[str, tuple[pa.Field, str]] = {}
     with ThreadPoolExecutor(N_LOOKS) as pool:
         try:
-            yield from pool.map(lambda piece: set(source_of(piece.kind).schema_of(piece).names), found.values())
+            schemas = pool.map(lambda piece: source_of(piece.kind).schema_of(piece), found.values())
+            for piece, schema in zip(found.values(), schemas, strict=True):
+                for field in schema:
+                    _check_drift(field, piece.path, *known.setdefault(field.name, (field, piece.path)))
+                yield set(schema.names)
         except RemoteError as error:
             raise InputError(str(error)) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _check_drift(field: pa.Field, path: str, first: pa.Field, first_path: str) -> None:
+    if field.type.equals(first.type):
+        return
+    try:
+        pa.unify_schemas([pa.schema([first]), pa.schema([field])], promote_options="permissive")
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{path}: its column `{field.name}` is {field.type}, in {first_path} it is {first.type}; read them in two "
+            "runs, or bring them to one type"
+        ) from error
 
 
 def run_recipe(

@@ -36,14 +36,19 @@ class Parquet:
         return head.startswith(b"PAR1")
 
     def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
-        """Return runs of row groups that reach `shard_bytes` of stored data. Raises InputError."""
+        """Return runs of row groups that reach `shard_bytes` of the file. Raises InputError.
+
+        A group's part of the file is taken to be its part of the uncompressed bytes: asking pyarrow for the sizes of
+        single columns ends the whole process where a footer is damaged (pyarrow 26).
+        """
         with _opened(path) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+            inside = max(1, sum(max(0, group.total_byte_size) for group in groups))
             pieces, start, end, n_bytes = [], 0, 0, 0
-            for number in range(file.metadata.num_row_groups):
-                group = file.metadata.row_group(number)
-                n_bytes += sum(group.column(i).total_compressed_size for i in range(group.num_columns))
-                end += group.num_rows
-                if n_bytes >= shard_bytes:
+            for group in groups:
+                n_bytes += max(0, group.total_byte_size) * size_bytes // inside
+                end += max(0, group.num_rows)
+                if n_bytes >= shard_bytes and end > start:
                     pieces.append((start, end))
                     start, n_bytes = end, 0
             return [*pieces, (start, end)] if end > start or not pieces else pieces
@@ -72,7 +77,8 @@ def _opened(where: str | Slice) -> Iterator[pq.ParquetFile]:
     with open_input(where) as raw:
         try:
             file = pq.ParquetFile(raw, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
+            _ = file.schema_arrow  # a damaged footer fails here, not later
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name that is no UTF-8
             raise InputError(f"{path}: not a readable Parquet file: {str(error)[:200]}") from error
         with file:
             yield file

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate import api
 from curate.errors import InputError
 from curate.schema import TEXT_SCHEMA
 from curate.source import doc_id
 from curate.sources import source_of
+from tests.runs import documents, recipe_file
 from tests.sources.build import read, whole
 
 
@@ -153,3 +155,86 @@ def test_large_rows_make_small_batches(tmp_path: Path) -> None:
     batches = list(source_of("parquet").batches(_piece(path), Tally()))
     assert sum(batch.num_rows for batch in batches) == 20
     assert max(batch.num_rows for batch in batches) <= 5
+
+
+def test_a_damaged_footer_is_refused_by_name_wherever_it_is_damaged(tmp_path: Path) -> None:
+    path = _written(tmp_path, pa.table({"text": ["a"] * 100, "n": pa.array(range(100))}))
+    data = path.read_bytes()
+    length = int.from_bytes(data[-8:-4], "little")
+    refused = 0
+    for at in range(len(data) - 8 - length, len(data)):
+        broken = bytearray(data)
+        broken[at] ^= 0xFF
+        path.write_bytes(broken)
+        piece = replace(whole(path, "parquet"), end=100)
+        try:
+            source_of("parquet").cut(str(path), len(data), 1 << 30)
+            source_of("parquet").schema_of(piece)
+            table, _ = read(piece)
+            assert table.num_rows <= 100
+        except InputError as error:
+            refused += "a.parquet" in str(error)
+    assert refused > length // 10
+
+
+def test_pages_whose_checksum_is_wrong_are_not_believed(tmp_path: Path) -> None:
+    """Without a checksum this damage would go through: it changes letters, not the layout."""
+    found = pa.table({"text": [f"text number {i}" for i in range(300)]})
+    options = {"row_group_size": 100, "compression": "none", "use_dictionary": False}
+    for checksums, n_bad in ((True, 100), (False, 0)):
+        path = _written(tmp_path, found, write_page_checksum=checksums, **options)
+        data = bytearray(path.read_bytes())
+        at = data.index(b"text number 150")
+        data[at : at + 4] = b"TEXT"
+        path.write_bytes(data)
+        _, tally = read(_piece(path))
+        assert tally.records["bad_row"] == n_bad
+        assert tally.records["doc"] == 300 - n_bad
+
+
+def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PARE" + bytes(100) + b"PARE")
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        source_of("parquet").schema_of(whole(tmp_path / "a.parquet", "parquet"))
+
+
+def test_dates_survive_the_milliseconds_they_are_stored_in(tmp_path: Path) -> None:
+    dates = [datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC), None, datetime(1, 1, 1, tzinfo=UTC)]
+    for unit in ("s", "ms", "us"):
+        found = pa.table({"text": ["a", "b", "c"], "fetched_at": pa.array(dates, pa.timestamp(unit, tz="UTC"))})
+        table, _ = read(_piece(_written(tmp_path, found)))
+        assert table["fetched_at"].type == pa.timestamp("s", tz="UTC")
+        assert table["fetched_at"].to_pylist() == dates
+
+
+def test_columns_that_change_their_type_between_files_are_refused_before_any_work(tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path / "r", "normalize")
+    (tmp_path / "in").mkdir()
+    for name, score in (("a", [0.5]), ("b", ["high"])):
+        pq.write_table(pa.table({"text": ["a"], "score": score}), tmp_path / "in" / f"{name}.parquet")
+    with pytest.raises(InputError, match=r"b.parquet: its column `score` is string, in .*a.parquet it is double"):
+        api.run(recipe, [tmp_path / "in"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_with_other_columns_and_other_widths_are_read_together(tmp_path: Path) -> None:
+    recipe = recipe_file(tmp_path / "r", "normalize")
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"text": ["a"], "n": pa.array([1], pa.int32())}), tmp_path / "in" / "a.parquet")
+    pq.write_table(
+        pa.table({"n": pa.array([2], pa.int64()), "text": ["b"], "m": [True]}), tmp_path / "in" / "b.parquet"
+    )
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), tmp_path / "in" / "c.parquet")
+    api.run(recipe, [tmp_path / "in"], tmp_path / "out")
+    rows = documents(tmp_path / "out").select(["text", "n", "m"]).to_pylist()
+    assert rows == [{"text": "a", "n": 1, "m": None}, {"text": "b", "n": 2, "m": True}]
+
+
+def test_other_names_for_text_and_url(tmp_path: Path) -> None:
+    path = _written(tmp_path, pa.table({"text": ["no"], "body": ["yes"], "link": ["https://a.example/"], "n": [1]}))
+    piece = replace(_piece(path), text_column="body", url_column="link")
+    table, _ = read(piece)
+    assert table.select(["text", "url", "n"]).to_pylist() == [{"text": "yes", "url": "https://a.example/", "n": 1}]
+    assert "body" not in table.column_names
+    with pytest.raises(InputError, match="no column `none`"):
+        source_of("parquet").schema_of(replace(piece, url_column="none"))
