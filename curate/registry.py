@@ -52,6 +52,9 @@ STEPS: Mapping[str, Entry] = {
     ),
     "redact": Entry("curate.stages.redact", "Redact", "stage", "Mask e-mail addresses, phone numbers, IPs and more."),
     "dedup": Entry("curate.folds.dedup", "Dedup", "fold", "Keep one doc of each cluster of (near-)duplicates."),
+    "boilerplate": Entry(
+        "curate.folds.boilerplate", "Boilerplate", "fold", "Cut lines that stand on many pages of one site."
+    ),
     "train_tokenizer": Entry(
         "curate.folds.train_tokenizer", "TrainTokenizer", "fold", "Train a byte-level BPE tokenizer on the docs."
     ),

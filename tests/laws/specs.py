@@ -42,6 +42,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
         {},
         {"verify": True, "min_jaccard": 0.5},
     ),
+    "boilerplate": ({}, {"min_docs": 2, "min_frac": 0.0, "max_cut_frac": 1.0, "by": "host"}),
     "train_tokenizer": ({"vocab_size": 300}, {"vocab_size": 280, "max_bytes": 2000}),
     "tokenize": ({"val_frac": 0.3}, {"max_shard_tokens": 50}),
     "report": ({}, {"top": 1, "min_docs": 1}),
