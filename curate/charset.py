@@ -47,17 +47,16 @@ class Decoded(NamedTuple):
 def decode_html(html: bytes, http_charset: str | None) -> Decoded:
     """Return the page as UTF-8, decoded as browsers decode it: byte order mark, HTTP header, meta element, detection.
 
-    One exception, for what the web is like: where a server says Windows-1252 (ISO-8859-1, ASCII), a default that
-    often nobody set, and the page does not say it too, a page that is valid UTF-8 with characters beyond ASCII
-    is UTF-8. Browsers show two wrong characters for each of those; among 1,132 responses with their own headers
-    this is 1 page, of 12 whose header says so.
-    NUL bytes are dropped, as the HTML standard does in text.
+    What is declared is believed, as browsers do, though the bytes may be valid UTF-8: in 5,475 pages and 330
+    responses with their own headers no page would gain by it (the one response that says ISO-8859-1 and is valid
+    UTF-8 holds a lone U+FFFD). A page that was declared wrong shows in `n_bad_chars` or `n_mojibake`.
+    NUL bytes are dropped, as the HTML standard does in text; other control characters stay.
     """
     name = next((name for bom, name in _BOMS if html.startswith(bom)), None)
     if name:
         html = html[3 if name == "utf-8" else 2 :]
     else:
-        name = _charset_of(html, http_charset)
+        name = name_of(http_charset) or declared_in(html) or detected_charset(html)
     if html.isascii() and name not in _NOT_ASCII:
         return Decoded(_without_nul(html), name, 0, 0)
     if name == "utf-8" and is_utf8(html):
@@ -68,20 +67,11 @@ def decode_html(html: bytes, http_charset: str | None) -> Decoded:
     return Decoded(utf8, name, n_bad_chars, count_mojibake(utf8))
 
 
-def _charset_of(html: bytes, http_charset: str | None) -> str:
-    """Return the encoding of a page without a byte order mark."""
-    sent = name_of(http_charset)
-    if sent and sent != DEFAULT:
-        return sent
-    declared = declared_in(html)
-    if sent:
-        repaired = declared in (None, "utf-8") and not html.isascii() and is_utf8(html)
-        return "utf-8" if repaired else sent
-    return declared or detected_charset(html)
-
-
 def detected_charset(html: bytes) -> str:
-    """Return a guess for a page that declares nothing: UTF-8 if valid, else uchardet's, else Windows-1252."""
+    """Return a guess for a page that declares nothing: UTF-8 if valid, else uchardet's, else Windows-1252.
+
+    The standard leaves this to browsers (step 8); they do not guess UTF-8 over the network, so that authors notice.
+    """
     if html.isascii():
         return DEFAULT
     if is_utf8(html):
@@ -118,4 +108,4 @@ def count_mojibake(utf8: bytes) -> int:
 
 
 def _without_nul(utf8: bytes) -> bytes:
-    return utf8.replace(b"\x00", b"") if b"\x00" in utf8 else utf8
+    return utf8.translate(None, b"\x00") if b"\x00" in utf8 else utf8
