@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +46,42 @@ seed: 3
     assert (dedup.is_fold, dedup.skip_tagged, lid.is_fold) == (True, True, False)
     assert (recipe.train, recipe.shard_bytes, recipe.seed) == ({"preset": "tiny", "steps": 60}, 1000, 3)
     assert [step.where for step in recipe.steps][:2] == ["x.yaml:6", "x.yaml:7"]
+
+
+def test_a_source_says_how_it_is_read() -> None:
+    recipe = parse_recipe(
+        """
+sources:
+  - {name: web, paths: [warc.paths.gz], base: "s3://commoncrawl/", check_digests: true}
+  - {name: tables, paths: [t.csv], text_column: body, url_column: link}
+steps: [normalize]
+"""
+    )
+    web, tables = recipe.sources
+    assert (web.base, web.check_digests, web.text_column) == ("s3://commoncrawl/", True, None)
+    assert (tables.base, tables.check_digests, tables.text_column, tables.url_column) == (None, False, "body", "link")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("weight: 0", "`weight` is a number above 0; got 0"),
+        ("weight: -1.5", "`weight` is a number above 0; got -1.5"),
+        ("weight: .nan", "`weight` is a number above 0; got nan"),
+        ("weight: .inf", "`weight` is a number above 0; got inf"),
+        ("check_digests: 1", "true or false"),
+        ("check_digests: sometimes", "true or false"),
+        ("text_column: ''", "`text_column` is empty"),
+        ("text_column: a, url_column: a", "both 'a'"),
+        ("text_colum: a", "did you mean 'text_column'"),
+        ("base: 7", "text"),
+    ],
+)
+def test_a_source_that_is_wrong_is_refused_with_its_line(given: str, said: str) -> None:
+    text = f"name: x\nsources:\n  - {{name: web, paths: [a], {given}}}\nsteps: [normalize]\n"
+    with pytest.raises(RecipeError, match=re.escape(said)) as raised:
+        parse_recipe(text, file="r.yaml")
+    assert raised.value.where == "r.yaml:3"
 
 
 def test_the_name_defaults_to_the_files() -> None:
