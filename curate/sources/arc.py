@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -87,24 +88,33 @@ class ArcFormat:
     start_bytes = _MAX_FOUND_URL_BYTES + 2 * _MAX_TAIL_BYTES
     closing_bytes = 1
 
+    def guessed_length(self, data: bytes, at: int) -> int:
+        """See `formats.Format`."""
+        found = _TAIL.search(data, at, at + _MAX_FOUND_URL_BYTES)
+        if found is None or b"\n" in data[at : found.start()] or _KNOWN_SCHEME.search(data, at + 1, found.start()):
+            return 0  # the header is that of the next record
+        return found.end() - at + int(found[5])
+
     def starts(self, head: bytes) -> bool:
         if b"\n" in head:
             return _is_header(head)
         return _SCHEME.match(head) is not None and len(head) > _MAX_TAIL_BYTES
 
-    def find(self, data: bytes, at: int) -> int:
+    def find(self, data: bytes, at: int, end: int = sys.maxsize) -> int:
         """The line's end is what is looked for; its URL begins the line, or stands behind a record that broke off."""
-        while found := _TAIL.search(data, at):
+        while found := _TAIL.search(data, at, end):
             floor = max(at, found.start() - _MAX_FOUND_URL_BYTES)
-            line = data[data.rfind(b"\n", floor, found.start()) + 1 or floor : found.start()]
-            url = _SCHEME.match(line) or _KNOWN_SCHEME.search(line)
-            if url and not line[url.start() :].startswith(b" "):
-                return found.start() - len(line) + url.start()
+            begin = data.rfind(b"\n", floor, found.start()) + 1
+            if (begin or not floor) and _SCHEME.match(data, begin):
+                return begin
+            url = _KNOWN_SCHEME.search(data, begin or floor, found.start())
+            if url:
+                return url.start()
             at = found.end() - 1
         return -1
 
     def is_closed(self, before: bytes, after: bytes) -> bool:
-        if not after or after[0] in b"\x00\r\n" or _SCHEME.match(after):
+        if not after or after[0] in b"\r\n" or _SCHEME.match(after):
             return True
         return not after.strip()  # early crawlers wrote blanks behind a block
 

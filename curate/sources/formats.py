@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -31,12 +32,16 @@ class Format(Protocol):
         """Say whether a record begins with these bytes."""
         ...
 
-    def find(self, data: bytes, at: int) -> int:
-        """Return where the next record begins, from `at` on; -1 where none does."""
+    def find(self, data: bytes, at: int, end: int = sys.maxsize) -> int:
+        """Return where the next record begins, from `at` on and whose start lies before `end`; -1 where none does."""
         ...
 
     def head(self, data: bytes, at: int) -> Head | None:
         """Return the header; None where `data` ends before it does. Raises BrokenRecordError."""
+        ...
+
+    def guessed_length(self, data: bytes, at: int) -> int:
+        """Return how long a record with a damaged start says it is, its header included; 0 where it does not."""
         ...
 
     def is_closed(self, before: bytes, after: bytes) -> bool:

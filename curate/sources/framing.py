@@ -303,13 +303,15 @@ class Records:
         If there is one, the broken record's length is right but for some bytes that were lost or put in, and what
         looks like a record before that place is part of its block, as of an archived archive.
         """
-        end, self._n_declared = self._at + self._n_declared, 0
-        if end == self._at or end > len(self._data):
+        n_declared, self._n_declared = self._n_declared or self._form.guessed_length(self._data, self._at), 0
+        if not 0 < n_declared <= MAX_RECORD_BYTES:
             return -1
-        end += self._form.closing_bytes
-        starts = []
+        n_declared += self._form.closing_bytes
+        is_last = not self._fill(n_declared + 2 * MAX_SHIFT_BYTES)
+        end = self._at + n_declared
+        starts = [len(self._data)] if is_last and abs(len(self._data) - end) <= MAX_SHIFT_BYTES else []
         at = max(self._at + 1, end - MAX_SHIFT_BYTES)
-        while 0 <= (at := self._form.find(self._data[: end + 2 * MAX_SHIFT_BYTES], at)) <= end + MAX_SHIFT_BYTES:
+        while (at := self._form.find(self._data, at, end + 2 * MAX_SHIFT_BYTES)) >= 0:
             starts.append(at)
             at += 1
         return min(starts, key=lambda start: abs(start - end), default=-1)
@@ -323,8 +325,7 @@ class Records:
                 return False
             if head is None:
                 return False
-            found = _CLOSING.match(self._data, at + head.n_bytes + head.length)
-            at = found.end() if found else near + 1
+            at += head.n_bytes + head.length + self._form.closing_bytes
             if at >= near:
                 return at == near
         return True

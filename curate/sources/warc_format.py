@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Head
 
@@ -11,6 +12,7 @@ UNKNOWN = "unknown_type"
 
 _START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n", re.IGNORECASE)
 _CLOSING = b"\r\n\r\n"
+_MAX_GUESSED_BYTES = 8 << 10
 _MAX_START_BYTES = 24
 _NEXT = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
 _FOLD = re.compile(rb"\r?\n[ \t]+")  # a line that starts with white space goes on with the field above
@@ -34,19 +36,30 @@ class WarcFormat:
     def starts(self, head: bytes) -> bool:
         return _START.match(head) is not None
 
-    def find(self, data: bytes, at: int) -> int:
-        found = _NEXT.search(data, at)
+    def find(self, data: bytes, at: int, end: int = sys.maxsize) -> int:
+        found = _NEXT.search(data, at, end)
         return found.start() if found else -1
 
     def is_closed(self, before: bytes, after: bytes) -> bool:
         """See `formats.Format`. Missing empty lines are borne, unless they are the block's: then some of it is lost."""
-        if after.startswith((_CLOSING, b"\n\n", b"\x00")):
+        if after.startswith((_CLOSING, b"\n\n")):
             return True
         rest = after.lstrip(b"\r\n")
         n_newlines = len(after) - len(rest)
         if rest and n_newlines and before[len(before.rstrip(b"\r\n")) :] + after[:n_newlines] == _CLOSING:
             return False
         return b"WARC/".startswith(rest[:5].upper())
+
+    def guessed_length(self, data: bytes, at: int) -> int:
+        """See `formats.Format`."""
+        end = data.find(b"\n\r\n", at, at + _MAX_GUESSED_BYTES)
+        if end < 0 or _NEXT.search(data, at + 1, end):  # the header is that of the next record
+            return 0
+        lengths = {
+            value.strip() for name, value in _FRAME_FIELD.findall(data[at : end + 1].lower()) if name[:1] == b"c"
+        }
+        length = lengths.pop() if len(lengths) == 1 else b""
+        return end + 3 - at + int(length) if length.isdigit() and len(length) <= 18 else 0
 
     def head(self, data: bytes, at: int) -> Head | None:
         """See `formats.Format`. Of a repeated field the first counts; lengths must agree."""
