@@ -22,7 +22,7 @@ _HTML_START = re.compile(  # the tags of the WHATWG MIME sniffing standard, sect
     re.IGNORECASE,
 )
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # MIME sniffing, section 3: "binary data byte"
-_TEXT_BYTES = 64  # that many without a binary byte are text: one coded stream in 1,500 looks so
+_TEXT_BYTES = 64  # as many without a binary byte are text: of random bytes one run in 1,250 looks so
 _GZIP, _ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _STEP_BYTES = 16 << 10  # of output; a fault loses no more than one step
 _MAX_WINDOW_BYTES = 64 << 20  # of zstd; browsers allow 8 MiB (RFC 9659), but stored frames may be in one piece
