@@ -16,6 +16,7 @@ import time
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,7 +124,7 @@ def print_hostile() -> None:
         times = []
         for n_bytes in (N_HOSTILE_BYTES, 2 * N_HOSTILE_BYTES):
             page = (piece * (n_bytes // len(piece))).encode()
-            times.append(cpu_seconds(lambda page=page: read_head(page, {}, "https://example.org/"), 3))
+            times.append(cpu_seconds(partial(read_head, page, {}, "https://example.org/"), 3))
         print(f"{name:20} " + " ".join(f"{seconds * 1e3:9.1f}" for seconds in times))
 
 

@@ -10,7 +10,7 @@ MAX_AUTHORS = 8
 MAX_AUTHOR_CHARS = 200  # of all of them
 MAX_NAME_CHARS, MAX_NAME_WORDS = 100, 12  # longer ones are sentences
 
-_SEPARATOR = re.compile(r"\s+[-|–—·•»:ǀ]+\s+|\s*[|»]\s*|:\s")
+_SIGNS = re.compile(r"[-|–—·•»:ǀ]+")
 _AT_END = re.compile(r"\s*(?:\s[-–—·•:ǀ]|[|»ǀ:,.-])+\s")
 _HOST = re.compile(r"https?://(?:[^/?#@]{0,256}@)?(?:www\.)?([^/?#@:]{1,253})", re.IGNORECASE)
 _NOT_A_WORD = re.compile(r"[\W_]+")
@@ -30,16 +30,27 @@ def without_site(title: str, sites: Sequence[str], url: str | None, headings: It
     The last part of the title goes where it is one of `sites` (what the page calls its site) or the name in the
     URL's host; else a main heading of the page that the title begins with, up to a separator, is the title.
     """
-    parts = list(_SEPARATOR.finditer(title))
-    if not parts:
+    cut = _last_separator(title)
+    if cut is None:
         return title
-    last = _squeezed(title[parts[-1].end() :])
+    last = _squeezed(title[cut.end() :])
     if last and (any(last == _squeezed(site) for site in sites) or last in _host_names(url)):
-        return title[: parts[-1].start()].rstrip()
+        return title[: cut.start()].rstrip()
     for heading in headings:
         if heading and len(heading) > 3 and title.startswith(heading) and _AT_END.match(title, len(heading)):
             return heading
     return title
+
+
+def _last_separator(title: str) -> re.Match[str] | None:
+    """Return the last sign that parts a title: | or », a colon before a space, or another with spaces around it."""
+    for sign in reversed(list(_SIGNS.finditer(title))):
+        before, after = title[sign.start() - 1 : sign.start()], title[sign.end() : sign.end() + 1]
+        if not before or not after:
+            continue
+        if sign[0] in ("|", "»") or (after.isspace() and (before.isspace() or sign[0] == ":")):
+            return sign
+    return None
 
 
 def _host_names(url: str | None) -> set[str]:

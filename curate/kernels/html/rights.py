@@ -10,7 +10,8 @@ from curate.kernels.html.licences import OTHER, license_of_text, license_of_url
 from curate.kernels.html.values import absolute_url, text_of, without_scripts, without_tags
 
 MAX_COPYRIGHT_CHARS = 200
-_BEFORE_BYTES, _AFTER_BYTES = 600, 900  # markup around a link or a sign that is read as its line
+_BEFORE_BYTES, _AFTER_BYTES = 600, 900  # markup around a link that is read as its words
+_LINE_BEFORE_BYTES, _LINE_AFTER_BYTES = 240, 600  # markup around a copyright sign that is read as its line
 _NEAR_CHARS = 160
 _FOOTER_FRAC = 0.85  # a link in the last part of a page speaks of the page, if nothing near it says otherwise
 
@@ -111,13 +112,13 @@ def copyright_line(page: bytes, signs: Sequence[int]) -> str | None:
 
 
 def _line(page: bytes, at: int) -> str | None:
-    before = page[max(0, at - _BEFORE_BYTES) : at]
+    before = page[max(0, at - _LINE_BEFORE_BYTES) : at]
     blocks = list(_BLOCK.finditer(before))
     if blocks:
         before = before[blocks[-1].start() :]
-    elif len(before) == _BEFORE_BYTES:
+    elif len(before) == _LINE_BEFORE_BYTES:
         before = b""
-    after = without_scripts(page[at : at + _AFTER_BYTES])
+    after = without_scripts(page[at : at + _LINE_AFTER_BYTES])
     end = _BLOCK.search(after)
     after = after[: end.start()] if end else after
     return text_of(without_tags(before + after), MAX_COPYRIGHT_CHARS)

@@ -38,8 +38,8 @@ LESS, GREATER, SLASH, BANG, QUESTION, DASH, EQUALS, QUOTE, APOSTROPHE = b"<>/!?-
 
 
 def packed(name: str) -> np.uint64:
-    """Return the last eight bytes of a name as one number, as `tag_name` makes it."""
-    return np.uint64(int.from_bytes(name.encode()[-8:], "big"))
+    """Return a name of at most eight bytes as one number, as `tag_name` makes it."""
+    return np.uint64(int.from_bytes(name.encode(), "big"))
 
 
 @intrinsic
@@ -94,20 +94,20 @@ def mentions(page, span, attribute, word):  # type: ignore[no-untyped-def]
 
 @compiled()
 def tag_name(page, at, n):  # type: ignore[no-untyped-def]
-    """Return (code, end) of the tag name at `at`: its last eight bytes in lower case."""
-    code = np.uint64(0)
+    """Return (code, end) of the tag name at `at`: its bytes in lower case as one number, 0 for more than eight."""
+    first, code = at, np.uint64(0)
     while at < n:
         c = page[at]
         if c <= 32 or c in (SLASH, GREATER):
             break
         code = (code << np.uint64(8)) | np.uint64(lower(c))
         at += 1
-    return code, at
+    return code if at - first <= 8 else np.uint64(0), at
 
 
 @compiled()
 def read_attributes(page, at, n, span):  # type: ignore[no-untyped-def]
-    """Read the attributes up to the end of a tag; return (which of _ATTRIBUTES it has, next offset or -1).
+    """Read the attributes up to the end of a tag; return (which of ATTRIBUTES it has, next offset or -1).
 
     The spans of those it has go into `span`; -1 means that the page ends within the tag.
     """

@@ -190,6 +190,8 @@ def test_declared_language(html: str, headers: dict[str, str], language: str | N
         ("<![CDATA[<meta name=robots content=noai>]]>", {}, None),
         ("<?php <meta ?><meta name=robots content=noai>", {}, "noai"),
         ("<metadata name=robots content=noai>", {}, None),
+        ("<my-textarea><meta name=robots content=noai></my-textarea>", {}, "noai"),  # no textarea
+        ("<textarea></my-textarea><meta name=robots content=noai>", {}, None),
         ("<meta\n\tname\n=\n'robots'\ncontent\n=\nnoai\n>", {}, "noai"),
         ("<meta/name=robots/content=noai>", {}, None),  # unquoted, name is `robots/content=noai`
     ],
