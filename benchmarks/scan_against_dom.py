@@ -1,6 +1,6 @@
 """The scanner against a DOM: words of the visible text found by each, page by page, and the speed of both.
 
-    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/scan_against_dom.py [--every N] [--worst N] [WARC.gz ...]
+    OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.scan_against_dom [--every N] [--worst N] [WARC.gz ...]
 
 The DOM is lexbor's (Resiliparse), walked here node by node: what a browser does not show (script, style, form fields,
 embedded media, `noscript`, the TeX of formulas, what a style hides inside a line) is left out, block elements and `<br>`

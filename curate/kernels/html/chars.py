@@ -92,8 +92,8 @@ def class_of(code: Int) -> Int:
 
 @compiled
 def folded(code: Int) -> Int:
-    """Return the small letter of a capital, as far as it stands 32 further: Latin-1, Greek, Cyrillic."""
-    has_small = 0xC0 <= code <= 0xDE or 0x391 <= code <= 0x3A9 or 0x410 <= code <= 0x42F
+    """Return the small letter of a capital, as far as it stands 32 further: ASCII, Latin-1, Greek, Cyrillic."""
+    has_small = 0x41 <= code <= 0x5A or 0xC0 <= code <= 0xDE or 0x391 <= code <= 0x3A9 or 0x410 <= code <= 0x42F
     return code + 32 if has_small else code
 
 

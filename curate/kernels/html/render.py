@@ -28,7 +28,7 @@ from curate.kernels.html.state import (
 )
 from curate.kernels.html.tags import ANCESTOR_BIT, FLAGS, ID, PREFORMATTED
 
-IN_PRE, IN_CELL, _NO_MASK = np.uint64(1 << ANCESTOR_BIT["pre"]), np.uint64(1 << ANCESTOR_BIT["td"]), np.uint64(0)
+IN_PRE, _NO_MASK = np.uint64(1 << ANCESTOR_BIT["pre"]), np.uint64(0)
 BLANK, TAB, NEWLINE = ord(" "), ord("\t"), ord("\n")
 
 N_PLACES = 7
@@ -103,16 +103,16 @@ def find_places(parent: I32, tag: U8, places: I32) -> None:
 
 
 @compiled
-def end_of_row(kept: Kept, ancestors: U64, k: Int) -> tuple[Int, bool]:
+def end_of_row(kept: Kept, k: Int) -> tuple[Int, bool]:
     """Return (end of the blocks that share the `<tr>` of block k, whether each has a cell of its own)."""
-    row = kept.places[kept.elements[k], ROW]
+    row, cell = kept.places[kept.elements[k], ROW], kept.places[kept.elements[k], CELL]
     end = k + 1
-    if row == 0 or ancestors[k] & IN_CELL == _NO_MASK:
+    if row == 0:
         return end, False
-    in_cells = True
+    in_cells = cell > 0
     while end < kept.elements.size and kept.places[kept.elements[end], ROW] == row:
-        if kept.places[kept.elements[end], CELL] == kept.places[kept.elements[end - 1], CELL]:
-            in_cells = False
+        before, cell = cell, kept.places[kept.elements[end], CELL]
+        in_cells = in_cells and cell > 0 and cell != before
         end += 1
     return end, in_cells and end > k + 1
 
@@ -144,7 +144,7 @@ def _kernel() -> Callable[[U8, I64, U64, I32, U8, Kept, bool], int]:
         for k in range(spans.shape[0]):
             if k >= end:
                 row_start = k
-                end, in_row = end_of_row(kept, ancestors, k)
+                end, in_row = end_of_row(kept, k)
             if k > 0 and not apart:
                 kept.text[at] = TAB if in_row and k > row_start else NEWLINE
                 at += 1
