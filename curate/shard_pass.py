@@ -27,6 +27,8 @@ MAX_QUARANTINED_FRAC = 0.01  # of a shard's docs, once there are more than MIN_Q
 MIN_QUARANTINED = 100
 MIN_ALL_QUARANTINED = 5  # of the docs that came to a step, when it let none through
 CAREFUL_DOCS = 2048  # more than any batch has
+MAX_GATHERED_DOCS = 64  # smaller batches of several files are joined up to this
+MAX_GATHERED_BYTES = 16 << 20  # or this
 
 
 @dataclass(frozen=True)
@@ -201,11 +203,33 @@ def _read(run: Run, phase: Phase, shard: ShardRef, tallies: dict[str, Tally]) ->
     from curate.sources.files import check_unchanged
 
     schema = _source_schema(shard)
-    for piece in shard.slices:
-        check_unchanged(piece)
-        own = tallies.setdefault(f"{piece.name}[{piece.start}:{piece.end}]", Tally())
-        for batch in source_of(piece.kind).batches(piece, own):
-            yield batch if batch.schema.equals(schema) else _widened(batch, schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for piece in shard.slices:
+            check_unchanged(piece)
+            own = tallies.setdefault(f"{piece.name}[{piece.start}:{piece.end}]", Tally())
+            for batch in source_of(piece.kind).batches(piece, own):
+                yield batch if batch.schema.equals(schema) else _widened(batch, schema)
+
+    yield from _gathered(batches())
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Join small batches: a file of one page is a batch of its own, and each batch has its price."""
+    held: list[pa.RecordBatch] = []
+    n_docs = n_bytes = 0
+    for batch in batches:
+        size = batch.nbytes
+        if held and (n_docs + batch.num_rows > MAX_GATHERED_DOCS or n_bytes + size > MAX_GATHERED_BYTES):
+            yield pa.concat_batches(held)
+            held, n_docs, n_bytes = [], 0, 0
+        if not held and batch.num_rows >= MAX_GATHERED_DOCS:
+            yield batch  # as most are
+            continue
+        held.append(batch)
+        n_docs, n_bytes = n_docs + batch.num_rows, n_bytes + size
+    if held:
+        yield pa.concat_batches(held)
 
 
 def _source_schema(shard: ShardRef) -> pa.Schema:
