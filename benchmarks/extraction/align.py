@@ -61,7 +61,7 @@ def _matched(page: npt.NDArray[np.int32], gold: npt.NDArray[np.int32]) -> npt.ND
             continue
         how = steps[i, j] >> 1
         in_run = how >= _END_RUN_ABOVE
-        if how == _SKIP_PAGE or how == _END_RUN_ABOVE:
+        if how in (_SKIP_PAGE, _END_RUN_ABOVE):
             i -= 1
         else:
             j -= 1

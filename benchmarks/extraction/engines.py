@@ -1,6 +1,6 @@
 """Runs the engines we compare with over every page once and keeps what they said in a cache folder.
 
-    python -m benchmarks.extraction.engines --data ../shared/data --cache DIR [--engine NAME ...]
+python -m benchmarks.extraction.engines --data ../shared/data --cache DIR [--engine NAME ...]
 """
 
 from __future__ import annotations

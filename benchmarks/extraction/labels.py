@@ -76,9 +76,8 @@ def _by_engines(
 ) -> Any:
     teacher, second = extracts[TEACHER].text, extracts[SECOND].text
     n_teacher = len(words_of(teacher))
-    has_silver = MIN_SILVER_WORDS <= n_teacher and n_words.size and sum(map(len, words)) <= MAX_SILVER_WORDS and (
-        page.gold is not None or score(teacher, second).f1 >= MIN_AGREED_F1
-    )
+    fits = n_teacher >= MIN_SILVER_WORDS and n_words.sum() <= MAX_SILVER_WORDS
+    has_silver = fits and (page.gold is not None or score(teacher, second).f1 >= MIN_AGREED_F1)
     if has_silver:
         main, other = matched_frac(words, teacher), matched_frac(words, second)
         weight = _share(n_words, max(n_teacher, 60), 0.002, 0.4) * (SILVER_WEIGHT if page.gold else UNLABELLED_WEIGHT)
@@ -129,7 +128,7 @@ def site_weights(sites: list[str]) -> F32:
 
 
 def sample(pages: Iterable[Page]) -> list[Page]:
-    """Return the pages to learn from: all that have gold, and up to MAX_UNLABELLED_OF_SITE others of each site and source."""
+    """Return the pages to learn from: all that have gold, and some others of each site and source."""
     pages = list(pages)
     by_site: dict[tuple[str, str], list[Page]] = {}
     for page in pages:

@@ -68,8 +68,10 @@ def markdown_table(by_engine: Mapping[str, Mapping[str, Row]]) -> list[str]:
     """Return the lines of a table: a line a slice, P / R / F1 of each engine."""
     lines = [f"| slice | pages | {' | '.join(by_engine)} |", f"|---|---:|{'---:|' * len(by_engine)}"]
     for name, first in next(iter(by_engine.values())).items():
-        cells = [f"{row.precision:.3f} / {row.recall:.3f} / **{row.f1:.3f}**" for row in
-                 (rows[name] for rows in by_engine.values())]
+        cells = [
+            f"{row.precision:.3f} / {row.recall:.3f} / **{row.f1:.3f}**"
+            for row in (rows[name] for rows in by_engine.values())
+        ]
         lines.append(f"| {name} | {first.n_pages} | {' | '.join(cells)} |")
     empty = [str(rows["all"].n_empty) for rows in by_engine.values()]
     lines.append(f"| empty extracts | | {' | '.join(empty)} |")

@@ -43,10 +43,11 @@ from curate.kernels.html.tags import ANCESTOR_BIT, BLOCK, FLAGS, ID, NAMES
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-FLAGGED = tuple(
+_FLAGGED = (
     "nav footer header aside article main section form table li blockquote figure button a heading hidden p td ul dl"
-    " address details figcaption pre code caption aria_hidden menu".split()
+    " address details figcaption pre code caption aria_hidden menu"
 )
+FLAGGED = tuple(_FLAGGED.split())
 _OWN = (
     "log_units words link_frac links digit_frac commas_per_100 marks_per_100 ends_with_mark short_frac capital_frac"
     " breaks word_chars cjk_frac duplicates title_frac title_words depth tag_class"
@@ -85,15 +86,14 @@ _HEADING_AT, _SIBLINGS_AT, _PROSE_AT, _MASS_4_AT = (
 _FLAG_BITS = np.array([ANCESTOR_BIT[name] for name in FLAGGED], np.uint64)
 
 # Classes of the block's own tag, in an order in which near numbers are alike.
-_CLASSES = "p blockquote pre h1 h2 h3 h4 li dd td figcaption ? div section".split()
+_CLASS_NAMES = "p blockquote pre h1 h2 h3 h4 li dd td figcaption ? div section"
+_CLASSES = _CLASS_NAMES.split()
 _LIKE = {
     "h5": "h4", "h6": "h4", "dt": "dd", "dl": "dd", "th": "td", "tr": "td", "table": "td", "tbody": "td",
     "caption": "figcaption", "figure": "figcaption", "article": "section", "main": "section", "listing": "pre",
     "xmp": "pre", "plaintext": "pre", "ul": "li", "ol": "li", "summary": "h4", "hgroup": "h4", "center": "div",
 }  # fmt: skip
-TAG_CLASS = np.array(
-    [_CLASSES.index(name if name in _CLASSES else _LIKE.get(name, "?")) for name in NAMES], np.int64
-)
+TAG_CLASS = np.array([_CLASSES.index(name if name in _CLASSES else _LIKE.get(name, "?")) for name in NAMES], np.int64)
 _H1, _H4 = _CLASSES.index("h1"), _CLASSES.index("h4")
 _ARTICLE = ID["article"]
 
@@ -124,10 +124,24 @@ class Room(NamedTuple):
 
 # Columns of Room.of_element; a container's own are summed over the blocks right under it, GRAND one level further
 # down, INSIDE over all blocks inside.
-_MASS, _N, _UNITS, _LINKED, _GRAND_MASS, _GRAND_UNITS, _GRAND_LINKED, _INSIDE_N, _INSIDE_UNITS, _INSIDE_LINKED = range(10)
+_MASS, _N, _UNITS, _LINKED, _GRAND_MASS, _GRAND_UNITS, _GRAND_LINKED, _INSIDE_N, _INSIDE_UNITS, _INSIDE_LINKED = range(
+    10
+)
 _N_SUMS = 10
 # Columns of Room.page
-_ALL_UNITS, _ALL_LINKED, _LONGEST, _ALL_CJK, _TITLE_AT, _TOP, _TOP_PARENT, _TOP_FIRST, _TOP_LAST, _TOP_DEPTH, _ARTICLES = range(11)
+(
+    _ALL_UNITS,
+    _ALL_LINKED,
+    _LONGEST,
+    _ALL_CJK,
+    _TITLE_AT,
+    _TOP,
+    _TOP_PARENT,
+    _TOP_FIRST,
+    _TOP_LAST,
+    _TOP_DEPTH,
+    _ARTICLES,
+) = range(11)
 _N_SUMS_OF_PAGE = 11
 
 

@@ -58,7 +58,7 @@ def forest_of(trees: list[list[tuple[int, float, int, int, float]]], base: float
 def _float32_below(value: float) -> np.float32:
     """Return the largest float32 that is not above a value."""
     rounded = np.float32(value)
-    return rounded if rounded <= value else np.nextafter(rounded, np.float32(-np.inf))
+    return rounded if float(rounded) <= value else np.nextafter(rounded, np.float32(-np.inf))
 
 
 def plain_scores(forest: Forest, features: F32) -> F32:

@@ -79,8 +79,28 @@ def test_no_blocks_no_features() -> None:
     assert features_of("<p></p>")["log_units"] == []
 
 
-@given(st.lists(st.sampled_from(["<div>", "</div>", "<p>", "<li>x", "<a href=y>z</a>", "text, text. ", "<h1>", "<br><br>",
-                                 "<table><td>7", "</table>", "漢字。", "<article>", "<b>"]), max_size=60))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "<div>",
+                "</div>",
+                "<p>",
+                "<li>x",
+                "<a href=y>z</a>",
+                "text, text. ",
+                "<h1>",
+                "<br><br>",
+                "<table><td>7",
+                "</table>",
+                "漢字。",
+                "<article>",
+                "<b>",
+            ]
+        ),
+        max_size=60,
+    )
+)
 @settings(max_examples=200, deadline=None)
 def test_any_markup_gives_finite_numbers_and_the_same_twice(parts: list[str]) -> None:
     scanner = Scanner()
