@@ -27,26 +27,36 @@ HEADS = (
 )  # fmt: skip
 
 
-def _record(block: bytes, kind: bytes = b"response") -> bytes:
-    head = b"WARC/1.0\r\nWARC-Type: %b\r\nWARC-Target-URI: http://a.org/\r\nContent-Type: application/http\r\n" % kind
-    return head + b"Content-Length: %d\r\n\r\n" % len(block) + block + b"\r\n\r\n"
+def _record(block: bytes, kind: bytes = b"response", content_type: bytes = b"application/http") -> bytes:
+    head = b"WARC/1.0\r\nWARC-Type: %b\r\nWARC-Target-URI: http://a.org/\r\n" % kind
+    head += b"Content-Type: %b\r\nContent-Length: %d\r\n\r\n" % (content_type, len(block))
+    return head + block + b"\r\n\r\n"
 
 
 @cache
-def healthy_warcs() -> tuple[bytes, ...]:
-    """Return small WARC files: plain, a gzip member a record, one member for all."""
+def healthy() -> tuple[tuple[str, bytes], ...]:
+    """Return (kind, file) of small archives: plain, a member a record, one member, zstd; ARC, plain and gzip; WET."""
+    import zstandard
+
     response = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + PAGE
     records = [_record(response), _record(b"a: b", b"metadata"), _record(response * 3), _record(response)]
+    fields = b"1 0 Internet Archive\nURL IP-address Archive-date Content-type Archive-length\n\n"
+    arc = [b"filedesc://a.arc 0.0.0.0 20240101000000 text/plain %d\n" % len(fields) + fields]
+    arc += [b"http://a.org/ 1.2.3.4 20240101000000 text/html %d\n" % len(response) + response + b"\n"] * 3
     return (
-        b"".join(records),
-        b"".join(gzip.compress(record, mtime=0) for record in records),
-        gzip.compress(b"".join(records), mtime=0),
+        ("warc", b"".join(records)),
+        ("warc", b"".join(gzip.compress(record, mtime=0) for record in records)),
+        ("warc", gzip.compress(b"".join(records), mtime=0)),
+        ("warc", b"".join(zstandard.compress(record) for record in records)),
+        ("arc", b"".join(arc)),
+        ("arc", b"".join(gzip.compress(record, mtime=0) for record in arc)),
+        ("wet", b"".join(_record(b"text", b"conversion", b"text/plain") for _ in range(3))),
     )
 
 
-def damaged(healthy: bytes, edits: bytes) -> bytes:
+def damaged(whole: bytes, edits: bytes) -> bytes:
     """Return a file with up to 20 edits: three bytes each, place (two) and what to do there."""
-    data = bytearray(healthy)
+    data = bytearray(whole)
     for at in range(0, min(len(edits) - 2, 60), 3):
         place = int.from_bytes(edits[at : at + 2], "big") % (len(data) + 1)
         what = edits[at + 2]
@@ -57,13 +67,13 @@ def damaged(healthy: bytes, edits: bytes) -> bytes:
         elif what < 200:
             data[place:place] = bytes(what - 150)
         elif what < 230:
-            data[place:place] = healthy[: (what - 199) * 17]
+            data[place:place] = whole[: (what - 199) * 17]
         else:
             del data[place:]
     return bytes(data)
 
 
-def _read(kind: str, data: bytes) -> Tally:
+def read(kind: str, data: bytes) -> Tally:
     """Read a file with a source; check that batches are valid and that every byte is accounted for."""
     folder = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.NamedTemporaryFile(dir=folder) as file:
@@ -78,15 +88,14 @@ def _read(kind: str, data: bytes) -> Tally:
 
 
 def framer(data: bytes) -> None:
-    """Read a WARC file: any bytes, or a healthy file with edits."""
+    """Read an archive: any bytes, a healthy file with edits, or bytes between two healthy files."""
     if not data:
         return
-    layout = data[0] % 4
-    if layout == 3:
-        _read("warc", data[1:])
-        return
-    healthy = healthy_warcs()[layout]
-    _read("warc", damaged(healthy, data[1:]) if data[0] < 200 else healthy + data[1:] + healthy)
+    kind, whole = healthy()[data[0] % len(healthy())]
+    if data[0] < 60:
+        read(kind, data[1:])
+    else:
+        read(kind, damaged(whole, data[1:]) if data[0] < 200 else whole + data[1:] + whole)
 
 
 def http(data: bytes) -> None:
@@ -136,7 +145,7 @@ def jsonl(data: bytes) -> None:
             b'{"text": "a' + lines + b'", "id": 1}\n{"text": ' + lines + b"}\n" + b'{"metadata": {' + lines + b"}}\n"
         )
     packed = [lines, gzip.compress(lines, mtime=0), zstandard.compress(lines)][data[0] % 3]
-    _read("jsonl", damaged(packed, data[-6:]) if data[0] & 8 else packed)
+    read("jsonl", damaged(packed, data[-6:]) if data[0] & 8 else packed)
 
 
 def scan(data: bytes) -> None:
@@ -187,7 +196,10 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "head": head,
 }
 SEEDS: dict[str, tuple[bytes, ...]] = {
-    "framer": (b"\x03" + healthy_warcs()[0], b"\x03" + healthy_warcs()[1], b"\x01\x00\x99\x60", b"\x00\x01\x00\xe0"),
+    "framer": (
+        *(bytes([number]) + whole for number, (_, whole) in enumerate(healthy())),
+        *(bytes([63 + number]) + b"\x00\x99\x60\x01\x00\xe0" for number in range(7)),
+    ),
     "http": tuple(bytes([n, kind]) + PAGE for n in range(len(HEADS)) for kind in range(3)),
     "charset": tuple(
         bytes([n]) + b"<meta charset=" + (label or "x").encode() + b">" + "é日本\x1b$B".encode() * 4

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import ERROR_TREE, SEEDS, TARGETS, damaged
+from tests.fuzz.targets import ERROR_TREE, SEEDS, TARGETS, damaged, healthy, read
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -28,3 +28,10 @@ def test_seeds_and_their_mutations(name: str) -> None:
 def test_any_bytes(name: str, data: bytes) -> None:
     with suppress(*ERROR_TREE):
         TARGETS[name](data)
+
+
+def test_what_is_to_be_damaged_is_healthy() -> None:
+    for kind, whole in healthy():
+        tally = read(kind, whole)
+        assert tally.bytes_bad == 0
+        assert tally.records["response"] + tally.records["conversion"] == 3
