@@ -114,7 +114,7 @@ class ArcFormat:
         return -1
 
     def is_closed(self, before: bytes, after: bytes) -> bool:
-        if not after or after[0] in b"\r\n" or _SCHEME.match(after):
+        if not after or after[0] in b"\r\n" or _KNOWN_SCHEME.match(after):
             return True
         return not after.strip()  # early crawlers wrote blanks behind a block
 

@@ -17,9 +17,10 @@ from curate.sources.streams import BrokenStreamError, PlainStream, count_bad, op
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
 MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
 MAX_PROVED_BYTES = 4 << 20  # inflated behind a broken record, to see whether its member is whole
-MAX_SHIFT_BYTES = 512  # lost or put in, up to which a record is looked for near another one's declared end
+MAX_SHIFT_BYTES = 128  # lost or put in, up to which a record is looked for near another one's declared end
 MAX_CHAIN = 64  # records that are followed to see whether they are real
 _CLOSING = re.compile(rb"[\r\n]*")
+_ZEROS = re.compile(rb"\x00*")
 _PADDING = re.compile(rb"[\x00\r\n]*")
 _CUT_OFF = "a record is cut off: its length reaches beyond the end"
 
@@ -325,7 +326,8 @@ class Records:
                 return False
             if head is None:
                 return False
-            at += head.n_bytes + head.length + self._form.closing_bytes
+            found = _ZEROS.match(self._data, at + head.n_bytes + head.length + self._form.closing_bytes)
+            at = found.end() if found else near + 1
             if at >= near:
                 return at == near
         return True

@@ -48,7 +48,10 @@ class Gzip:
         return 0
 
     def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
-        """Inflate without looking at the checksum; it is sure if the length is right, or the whole trailer."""
+        """Inflate without looking at the checksum; it is sure if the length is right, or the whole trailer.
+
+        A stream that went astray in damage may end with that of a later member: the length tells.
+        """
         is_headed = raw.startswith(MAGIC, at)
         place = _header_end(raw, at) if is_headed else at + _HEADER_BYTES
         inflater = isal_zlib.decompressobj(wbits=-15)
@@ -66,6 +69,8 @@ class Gzip:
             checksum = isal_zlib.crc32(data, checksum)
         trailer = checksum.to_bytes(4, "little") + (n_found & 0xFFFFFFFF).to_bytes(4, "little")
         is_sure = n_found == n_inflated or raw.startswith(trailer, place)
+        if n_inflated is not None and not is_sure:
+            return -1, False
         return place + _TRAILER_BYTES, is_sure and place + _TRAILER_BYTES <= len(raw)
 
     def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from curate.sources.members import Codec
 
 
-MAX_SHIFT_BYTES = 512  # lost or put in, up to which a member is looked for near the place where it should be
+MAX_SHIFT_BYTES = 128  # lost or put in, up to which a member is looked for near the place where it should be
 MAX_GARBAGE_BYTES = 16  # in front of a member, that may be taken for the start of another by chance
 MIN_PADDING_BYTES = 64
 MAX_CHAIN = 64  # members that are followed to see whether they are real
@@ -34,8 +34,10 @@ def next_start(
     before it is believed only if whole members lead from there to that place.
     """
     first = candidate(codec, raw, at + 1, starts_record)
+    if at < first < at + MAX_GARBAGE_BYTES:
+        return first
     end, is_sure = codec.extent(raw, at, n_inflated)
-    if at < end <= len(raw) and not at < first < at + MAX_GARBAGE_BYTES:
+    if at < end <= len(raw):
         if _is_boundary(codec, raw, end, starts_record, is_last=is_last):
             return end
         if is_sure:  # but bytes that were stored as they are may be fewer or more than they were

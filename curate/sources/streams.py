@@ -142,7 +142,7 @@ def _holds_plain_records(raw: bytes, records: Format) -> bool:
         with suppress(BrokenRecordError):
             head = records.head(raw, at)
             end = at + head.n_bytes + head.length if head else len(raw) + 1
-            rest = raw[end : end + HEAD_BYTES].lstrip(b"\r\n")
-            if end <= len(raw) and (not rest or records.starts(rest)):
+            rest = raw[end : end + HEAD_BYTES]
+            if end <= len(raw) and (not rest or (rest[:1] in b"\r\n" and records.starts(rest.lstrip(b"\r\n")))):
                 return True
     return False
