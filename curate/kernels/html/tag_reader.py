@@ -28,7 +28,7 @@ MAX_LOOKED_BYTES = 256  # of a value in which a word is looked for
 
 _MAX_NAME = max(map(len, ATTRIBUTES))
 _WORDS = np.zeros((len(ATTRIBUTES), _MAX_NAME), np.uint8)
-_WHICH = np.full((_MAX_NAME + 1, 256), -1, np.int8)  # by length and first letter, which no two names share
+_WHICH = np.full((_MAX_NAME + 1, 256), -1, np.int64)  # by length and first letter, which no two names share
 for _i, _word in enumerate(ATTRIBUTES):
     _WORDS[_i, : len(_word)] = list(_word.encode())
     _WHICH[len(_word), [ord(_word[0]), ord(_word[0].upper())]] = _i
@@ -60,9 +60,20 @@ def _memchr(_context: Any, page: Any, at: Any, end: Any, byte: Any) -> Any:
 
 
 @compiled()
-def next_of(page, at, n, byte):  # type: ignore[no-untyped-def]
-    """Return the offset of the next `byte` from `at` on, `n` where there is none."""
+def _compiled_next(page, at, n, byte):  # type: ignore[no-untyped-def]
     return _memchr(page, at, n, byte) if at < n else n  # type: ignore[call-arg]
+
+
+def _plain_next(page, at, n, byte):  # type: ignore[no-untyped-def]
+    """Return the offset of the next `byte` from `at` on, `n` where there is none."""
+    while at < n and page[at] != byte:
+        at += 1
+    return min(at, n)
+
+
+# Where numba is told not to compile, all kernels run as plain Python, which checks every index.
+_config: Any = numba.config
+next_of = _plain_next if _config.DISABLE_JIT else _compiled_next
 
 
 @compiled()
