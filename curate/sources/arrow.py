@@ -63,9 +63,9 @@ class Arrow:
 class _Watched(io.RawIOBase):
     """A file that remembers which of its bytes were read last."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
         super().__init__()
-        self.file = file
+        self.file, self.size_bytes = file, size_bytes
         self.first, self.after = 0, 0
 
     def readable(self) -> bool:
@@ -82,7 +82,7 @@ class _Watched(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         at = self.file.tell()
-        data = self.file.read(size)
+        data = self.file.read(min(size, self.size_bytes) if size >= 0 else size)  # damage may ask for any length
         self.first = min(self.first, at) if self.after else at
         self.after = max(self.after, at + len(data))
         return data
@@ -94,13 +94,14 @@ class _Watched(io.RawIOBase):
 @contextmanager
 def _opened(piece: Slice) -> Iterator[tuple[Any, _Watched]]:
     with open_input(piece) as file:
-        watched = _Watched(file)
+        watched = _Watched(file, piece.size_bytes)
         is_file = file.read(len(_FILE)) == _FILE
         file.seek(0)
         source = pa.PythonFile(watched, mode="r")
         try:
             reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
-        except (pa.ArrowException, OSError) as error:
+            _ = reader.schema.names
+        except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name that is no UTF-8
             raise InputError(f"{piece.path}: not a readable Arrow file: {str(error)[:200]}") from error
         yield reader, watched
 
