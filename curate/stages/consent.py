@@ -30,7 +30,7 @@ class Consent:
     (robots.txt, ai.txt, /.well-known/tdmrep.json, its terms) is in no WARC record of the page. Sources: noai and
     noimageai were brought in by DeviantArt in 2022, noindex and the like are Google's and Bing's; TDM Reservation
     Protocol, W3C community group report of May 2024; `open` are the licences of the Open Definition 2.1. datatrove
-    and dolma have no such step; dolma's corpora keep Creative Commons pages by a pattern over the HTML.
+    has no such step; dolma looks for Creative Commons licences by a regular expression over the HTML.
     """
 
     robots: Annotated[tuple[str, ...], "directives that drop a page, such as noai, noindex, noarchive"] = ("noai",)
