@@ -106,3 +106,27 @@ def read_bytes(folder: Path, data: bytes, name: str = "a.warc", kind: str = "war
     path = folder / name
     path.write_bytes(data)
     return read(whole(path, kind))
+
+
+def arc_record(
+    block: bytes,
+    *,
+    url: str = "https://example.org/",
+    address: str = "127.0.0.1",
+    date: str = "20240506070809",
+    content_type: str = "text/html",
+    length: str | int | None = None,
+    version: int = 1,
+) -> bytes:
+    """Return one ARC record; `length` overrides what its header says."""
+    extra = "200 checksum - 12345 a.arc.gz " if version == 2 else ""
+    n_bytes = len(block) if length is None else length
+    return f"{url} {address} {date} {content_type} {extra}{n_bytes}\n".encode() + block + b"\n"
+
+
+def arc_file_record(version: int = 1) -> bytes:
+    """Return the record an ARC file begins with."""
+    fields = "URL IP-address Archive-date Content-type "
+    fields += "Result-code Checksum Location Offset Filename " if version == 2 else ""
+    block = f"{version} 0 Tests\n{fields}Archive-length\n".encode()
+    return arc_record(block, url="filedesc://a.arc", content_type="text/plain", version=version)
