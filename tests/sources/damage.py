@@ -100,13 +100,6 @@ GARBAGE = (
     b"\x1f\x8b\x08",
     b"\x1f\x8b\x08\x00" * 9,
 )
-    b"a line of a log\n",
-    b"\xff" * 40,
-    b"\x00\x01" * 30,
-    b"<html>half a page</html>\r\n",
-    b"\x1f\x8b\x08",
-    b"\x1f\x8b\x08\x00" * 9,
-)
 
 
 def damage_packed(rng: random.Random, parts: list[bytes], n_damages: int) -> Damaged:
