@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import InputError
-from curate.extractors import CANNOT, EXTRACTORS, extractor_of
+from curate.extractors import CANNOT, EXTRACTORS, Keep, extractor_of
 from curate.plan import make_plan
 from curate.recipe import SHARD_BYTES, SourceSpec, make_step
 from curate.source import Slice, Tally
@@ -109,7 +109,7 @@ def _by_all(utf8: bytes, spec: Any) -> list[Extracted]:
     made = []
     for name in EXTRACTORS:
         cannot = CANNOT.get(name, {})
-        keep = "balanced" if spec.keep in cannot.get("keep", ()) else spec.keep
+        keep: Keep = "balanced" if spec.keep in cannot.get("keep", ()) else spec.keep
         form = "text" if spec.format in cannot.get("format", ()) else spec.format
         extract = extractor_of(
             name,

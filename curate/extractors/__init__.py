@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from curate.errors import InputError
 
 if TYPE_CHECKING:
     from curate.extractors.child import Child
 
-EXTRACTORS = ("resiliparse", "trafilatura")
-KEEP = ("recall", "balanced", "precision")
+Keep = Literal["recall", "balanced", "precision"]
+EXTRACTORS = ("curate", "resiliparse", "trafilatura")
+KEEP = get_args(Keep)
 CANNOT = {  # what an engine has no setting for
     "resiliparse": {"keep": ("precision",), "format": ("markdown",)},
 }
@@ -41,18 +42,20 @@ Extractor = Callable[[bytes], Extraction]
 def extractor_of(
     name: str,
     *,
-    keep: str = "balanced",
+    keep: Keep = "balanced",
     markdown: bool = False,
     comments: bool = False,
     timeout_s: float = TIMEOUT_S,
     max_memory_bytes: int = MAX_MEMORY_BYTES,
 ) -> Extractor:
-    """Return an extractor, behind a child that may be killed.
+    """Return an extractor: ours as a function of this process, the others behind a child that may be killed.
 
-    It is called with valid UTF-8. Extractors are kept, and with them their children, one per setting and process.
-    Raises InputError for what an engine cannot do.
+    It is called with valid UTF-8. The two limits bind children only: ours is linear in the page. Extractors are kept,
+    and with them their children, one per setting and process. Raises InputError for what an engine cannot do.
     """
     check(name, keep, "markdown" if markdown else "text")
+    if name == "curate":
+        return _ours(keep, markdown, comments)
     child = _child_of(name, keep, markdown, comments, max_memory_bytes)
     return functools.partial(child.extract, timeout_s=timeout_s)
 
@@ -68,7 +71,14 @@ def check(name: str, keep: str, format: str) -> None:
 
 
 @functools.cache
-def _child_of(name: str, keep: str, markdown: bool, comments: bool, max_memory_bytes: int) -> Child:
+def _ours(keep: Keep, markdown: bool, comments: bool) -> Extractor:
+    from curate.extractors.blocks import BlockExtractor
+
+    return BlockExtractor(keep=keep, markdown=markdown, comments=comments)
+
+
+@functools.cache
+def _child_of(name: str, keep: Keep, markdown: bool, comments: bool, max_memory_bytes: int) -> Child:
     from curate.extractors.child import Child
 
     options = {"keep": keep, "markdown": markdown, "comments": comments}

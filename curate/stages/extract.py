@@ -52,13 +52,16 @@ _TINY = b"<html><body><p>A page of few words.</p></body></html>"
     writes=WRITES,
     reasons=REASONS,
     uses=["resiliparse", "trafilatura", "lxml", "numba"],
+    assets=["extractor.npz"],
 )
 class Extract:
     """Write the main text of a page, as valid UTF-8, and its title, date, author, language, licence and robots rules.
 
     Shapes: reads and writes columns of length n_docs; text is "" for dropped docs, all else null where not known.
-    Drops pages without a text, and those whose text is mostly what could not be decoded: of 5,475 real pages the
-    worst has 0.4 % of U+FFFD in its text; German or French that lost every accent has 3 to 5 %.
+    The extractor `curate` is one linear pass over the bytes and a small model that scores blocks of text (see
+    `curate.extractors.blocks`); it needs no limit but that on size.
+    Dropped are pages without a text, and those with too much U+FFFD in it, for bytes that do not decode: of 5,475 real
+    pages the worst has 0.4 %; German or French that lost every accent has 3 to 5 %.
 
     Resiliparse and trafilatura are native code that hostile pages can hold for minutes or end with a fault, so they
     run in a child process with a deadline and a memory ceiling: such a page costs itself, as `extractor_timeout` or
@@ -69,10 +72,9 @@ class Extract:
     times what Common Crawl keeps of a page.
     """
 
-    extractor: Annotated[
-        Literal["resiliparse", "trafilatura"],
-        "resiliparse keeps more; trafilatura is cleaner, and slow",
-    ] = "resiliparse"
+    extractor: Annotated[Literal["curate", "resiliparse", "trafilatura"], "ours; or native code in a child process"] = (
+        "curate"
+    )
     keep: Annotated[
         Literal["recall", "balanced", "precision"], "when in doubt, keep (recall) or leave out (precision)"
     ] = "balanced"
