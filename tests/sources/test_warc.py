@@ -1,20 +1,25 @@
-"""Mirrors curate/sources/{warc,framing,streams}.py: what healthy files give, against warcio and FastWARC."""
+"""Mirrors curate/sources/{warc,warc_format,framing,members,gzip}.py: healthy files, against warcio and FastWARC."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from fastwarc.warc import ArchiveIterator, WarcRecordType
+from fastwarc.warc import ArchiveIterator as FastWarcIterator
+from fastwarc.warc import WarcRecordType
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from warcio.archiveiterator import WARCIterator
+from warcio.archiveiterator import ArchiveIterator as WARCIterator
 
-from curate.source import doc_id
+from curate.source import Tally, doc_id
 from curate.sources import framing
+from curate.sources.arc import ArcFormat
+from curate.sources.framing import Records
+from curate.sources.warc_format import KINDS, UNKNOWN, WarcFormat
 from tests.helpers import shared_data
 from tests.sources.build import LAYOUTS, PAGE, http_response, members, packed, page, read, read_bytes, record, whole
 
@@ -119,7 +124,6 @@ def test_a_record_over_the_cap_is_passed_over_in_bounded_memory(
 
 def test_batches_stay_small(tmp_path: Path) -> None:
     """`read` holds each batch to 64 docs; large pages make smaller ones."""
-    from curate.source import Tally
     from curate.sources import source_of
 
     path = tmp_path / "a.warc.gz"
@@ -148,26 +152,106 @@ def test_any_payload_comes_back_unchanged(blocks: list[bytes], layout: str, tmp_
 
 # -- oracles
 
-# Files in which warcio sees other things than we do: what we find (docs, all records, bad bytes), and why.
-DIFFERS = {
-    "example-extra.warc": ((1, 6, 0), "one status line begins with HTTPX/1.1, which is no HTTP"),
-    "good.warc.gz.open": ((50, 50, 0), "warcio refuses gzip members that hold several records"),
-    "link-extraction-test.warc": ((7, 8, 0), "warcio refuses it: a stray empty line after a version line"),
-    "webrecorder_pywb__example.warc": ((1, 5, 710), "one request has a wrong Content-Length; warcio only warns"),
+ENDINGS = (".warc", ".warc.gz", ".warc.lz4", ".open", ".wet", ".wet.gz", ".wat", ".wat.gz", ".arc", ".arc.gz")
+# What the other readers do not read, and why. All other records of all files are the same: kind, URL, and block.
+NOT_BY_WARCIO = {
+    "block-sized-records.warc.lz4": "lz4",
+    "warcfile.warc.lz4": "lz4",
+    "good.warc.gz.open": "gzip members that hold several records",
+    "link-extraction-test.warc": "a stray empty line after a version line",
+    "webrecorder_pywb__example.warc": "a request with a wrong Content-Length: it warns, and reads it twice",
+}
+NOT_BY_FASTWARC = {
+    "valid-warcfile-fields-metainfo.warc": "a value that goes on in the next line",
+    "valid-warcfile-fields-warcinfo.warc": "a value that goes on in the next line",
+    "valid-warcfile-upper-lower-case.warc": "a version line in lower case",
+    "valid-warcfile-upper-lower-case.warc.gz": "a version line in lower case",
+    "richardlehane_webarchive__valid-warcfile-upper-lower-case.warc": "a version line in lower case",
+    "webrecorder_pywb__example.warc": "a request with a wrong Content-Length",
+}
+SAME_KIND = {"unknown": "unknown_type", "arc_header": "filedesc"}
+
+Seen = list[tuple[str, str, str]]  # kind, URL, sha1 of the block
+
+
+def _healthy() -> list[Path]:
+    files = sorted(path for path in shared_data("warc").iterdir() if path.name.endswith(ENDINGS))
+    assert len(files) > 55
+    return files
+
+
+def _ours(path: Path) -> Seen:
+    form = ArcFormat() if ".arc" in path.name else WarcFormat((*KINDS, UNKNOWN))
+    with path.open("rb") as file:
+        return [
+            _seen(one.kind, one.fields.get("warc-target-uri", one.fields.get("url", "")), bytes(one.block or b""))
+            for one in Records(file, path.stat().st_size, Tally(), form)
+        ]
+
+
+def _seen(kind: str, url: str | None, block: bytes) -> tuple[str, str, str]:
+    kind = kind.strip().lower()
+    digest = "" if kind in ("filedesc", "arc_header") else hashlib.sha1(block, usedforsecurity=False).hexdigest()
+    return SAME_KIND.get(kind, kind), (url or "").strip("<> \t").removeprefix("%20"), digest
+
+
+def test_the_same_records_as_warcio_with_the_same_blocks() -> None:
+    for path in _healthy():
+        if path.name not in NOT_BY_WARCIO:
+            with path.open("rb") as file:
+                theirs = [
+                    _seen(
+                        one.rec_type,
+                        one.rec_headers.get_header("WARC-Target-URI" if ".arc" not in path.name else "uri"),
+                        one.raw_stream.read(),
+                    )
+                    for one in WARCIterator(file, no_record_parse=True, arc2warc=False)
+                ]
+            assert [_bare(one) for one in _ours(path)] == [_bare(one) for one in theirs], path.name
+
+
+def _bare(one: tuple[str, str, str]) -> tuple[str, str, str]:
+    return (one[0], "", "") if one[0] == "filedesc" else one
+
+
+def test_the_same_records_as_fastwarc_with_the_same_blocks() -> None:
+    for path in _healthy():
+        if path.name not in NOT_BY_FASTWARC and ".arc" not in path.name:  # it reads no ARC
+            with path.open("rb") as file:
+                theirs = [
+                    _seen(one.headers.get("WARC-Type", ""), one.headers.get("WARC-Target-URI"), one.reader.read())
+                    for one in FastWarcIterator(file, parse_http=False)
+                ]
+            assert _ours(path) == theirs, path.name
+
+
+def test_healthy_files_have_no_bad_bytes() -> None:
+    """But for a request with a wrong length, and for 80 blanks behind the last block of an ARC."""
+    bad = {}
+    for path in _healthy():
+        kind = "arc" if ".arc" in path.name else "warc"
+        if n_bytes := read(whole(path, kind))[1].bytes_bad:
+            bad[path.name] = n_bytes
+    assert bad == {"webrecorder_pywb__example.warc": 710, "test-arc-1.0-dashed-fields.arc": 80}
+
+
+# Files in which warcio sees other pages than we do: what we find (docs, all records), and why.
+PAGES_DIFFER = {
+    "example-extra.warc": ((1, 6), "one status line begins with HTTPX/1.1, which is no HTTP"),
 }
 
 
-def test_agrees_with_warcio_on_real_files() -> None:
-    files = sorted(p for p in shared_data("warc").iterdir() if p.name.endswith((".warc", ".warc.gz", ".open")))
-    assert len(files) > 40
-    for path in files:
+def test_the_same_pages_as_warcio() -> None:
+    for path in _healthy():
+        if ".warc" not in path.name or path.name in NOT_BY_WARCIO:
+            continue
         table, tally = read(whole(path))
-        found = (table.num_rows, tally.records.total(), tally.bytes_bad)
-        if path.name in DIFFERS:
-            assert found == DIFFERS[path.name][0], path.name
+        found = (table.num_rows, tally.records.total())
+        if path.name in PAGES_DIFFER:
+            assert found == PAGES_DIFFER[path.name][0], path.name
         else:
             expected = _with_warcio(path)
-            assert found == (expected["pages"], expected["all"], 0), path.name
+            assert found == (expected["pages"], expected["all"]), path.name
             assert table.num_rows == tally.records["response"] + tally.records["resource"]
 
 
@@ -192,7 +276,7 @@ def test_agrees_with_fastwarc_byte_by_byte_on_real_pages() -> None:
     table, tally = read(whole(path))
     ours = zip(table["url"].to_pylist(), table["html"].to_pylist(), table["offset_bytes"].to_pylist(), strict=True)
     with open(path, "rb") as file:
-        theirs = ArchiveIterator(file, record_types=WarcRecordType.response, parse_http=True)
+        theirs = FastWarcIterator(file, record_types=WarcRecordType.response, parse_http=True)
         for (url, html, offset), one in zip(ours, theirs, strict=True):
             assert (url, offset) == (one.headers["WARC-Target-URI"], one.stream_pos)
             assert html == one.reader.read()
