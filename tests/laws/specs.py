@@ -15,7 +15,7 @@ from tests.runs import sentences
 
 # step → the parameters it is swept with; a step that is missing here fails a test
 PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
-    "url_filter": ({}, {"min_soft_words": 1}),
+    "url_filter": ({}, {"min_soft_words": 1}, {"exclude_curated": True}),
     "extract": (
         {},
         {"max_html_bytes": 300, "extractor": "resiliparse", "comments": "keep"},
