@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.scan_against_dom [--every N] [--worst N] [WARC.gz ...]
 
-The DOM is lexbor's (Resiliparse), walked here node by node: what a browser does not show (script, style, form fields,
-embedded media, `noscript`, the TeX of formulas, what a style hides inside a line) is left out, block elements and `<br>`
+The DOM is lexbor's (Resiliparse), walked node by node: what a browser does not show (script, style, form fields,
+embedded media, `noscript`, the TeX of formulas, what a style hides inside a line) is left out; block elements and `<br>`
 end words. Words are runs of letters and digits, ideographs one by one, small letters, counted with their repeats.
 """
 
@@ -22,16 +22,18 @@ from resiliparse.parse.html import DOMNode, HTMLTree, NodeType
 from benchmarks.html_pages import utf8_pages, warc_files
 from curate.kernels.html.scan import Scanner
 
-NOT_SHOWN = frozenset(
+_NOT_SHOWN = (
     "annotation annotation-xml audio canvas datalist iframe noembed noscript object script select style svg template"
-    " textarea title video".split()
+    " textarea title video"
 )
+NOT_SHOWN = frozenset(_NOT_SHOWN.split())
 # Their default display is not inline: HTML standard, section "Rendering".
-BLOCKS = frozenset(
+_BLOCKS = (
     "address article aside blockquote body br button caption center colgroup dd details dialog dir div dl dt fieldset"
-    " figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li listing main menu nav"
-    " noframes ol optgroup option p plaintext pre search section summary table tbody td tfoot th thead tr ul xmp".split()
+    " figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hgroup hr html legend li listing main menu"
+    " nav noframes ol optgroup option p plaintext pre search section summary table tbody td tfoot th thead tr ul xmp"
 )
+BLOCKS = frozenset(_BLOCKS.split())
 _WORD = re.compile(r"[\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3005-\u3007\u3040-\u30ff\u3400-\u9fff]+")
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\s*(?:;|!|$)", re.I)
 # Neither shown nor a word's end: controls, which the scanner drops.
