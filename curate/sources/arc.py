@@ -20,7 +20,7 @@ _ADDRESS = rb"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2
 # URL, IP address, date, type; in version 2 also status, checksum, location, offset and file name; length.
 # A URL may hold spaces; the type may be missing. Everything from the address on is bounded.
 _TAIL = re.compile(
-    rb" (" + _ADDRESS + rb") (\d{8,18}|-) ?([^ \r\n]{0,200})((?: [^ \r\n]{0,1000}){0,5}) (\d{1,18})[ \t]{0,9}\r?\n"
+    rb" (" + _ADDRESS + rb") (\d{8,18}|-) ?([^ \r\n]{0,200}+)((?: [^ \r\n]{0,1000}+){0,5}) (\d{1,18})[ \t]{0,9}\r?\n"
 )
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,20}:[^\s]")
 _KNOWN_SCHEME = re.compile(rb"(?:https?|ftp|gopher|dns|whois|filedesc|metadata|warcinfo|screenshot)://?[^\s]|dns:[^\s]")

@@ -18,6 +18,8 @@ MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over 
 MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
 MAX_PROVED_BYTES = 4 << 20  # inflated behind a broken record, to see whether its member is whole
 MAX_SHIFT_BYTES = 128  # lost or put in, up to which a record is looked for near another one's declared end
+MIN_ENCLOSING_BYTES = 200  # a record that may hold another one is longer
+MAX_STARTS = 8  # of records, looked at near a declared end
 MAX_CHAIN = 64  # records that are followed to see whether they are real
 _CLOSING = re.compile(rb"[\r\n]*")
 _ZEROS = re.compile(rb"\x00*")
@@ -305,14 +307,14 @@ class Records:
         looks like a record before that place is part of its block, as of an archived archive.
         """
         n_declared, self._n_declared = self._n_declared or self._form.guessed_length(self._data, self._at), 0
-        if not 0 < n_declared <= MAX_RECORD_BYTES:
+        if not MIN_ENCLOSING_BYTES < n_declared <= MAX_RECORD_BYTES:
             return -1
         n_declared += self._form.closing_bytes
         is_last = not self._fill(n_declared + 2 * MAX_SHIFT_BYTES)
         end = self._at + n_declared
         starts = [len(self._data)] if is_last and abs(len(self._data) - end) <= MAX_SHIFT_BYTES else []
         at = max(self._at + 1, end - MAX_SHIFT_BYTES)
-        while (at := self._form.find(self._data, at, end + 2 * MAX_SHIFT_BYTES)) >= 0:
+        while (at := self._form.find(self._data, at, end + 2 * MAX_SHIFT_BYTES)) >= 0 and len(starts) < MAX_STARTS:
             starts.append(at)
             at += 1
         return min(starts, key=lambda start: abs(start - end), default=-1)

@@ -129,7 +129,7 @@ def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | N
         file.seek(0)
         if MemberStream(file, codec, Tally(), records.starts).holds_record():
             return codec
-    return None if _holds_plain_records(raw, records) else likely
+    return likely  # of frames that need a dictionary, as the cause of each will say
 
 
 def _holds_plain_records(raw: bytes, records: Format) -> bool:
