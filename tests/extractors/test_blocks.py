@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.errors import InputError
 from curate.extractors.blocks import (
@@ -20,7 +22,7 @@ from curate.extractors.blocks import (
     shipped_model,
     unpack_forest,
 )
-from curate.kernels.html.choose import FEWEST_SCORE, choose
+from curate.kernels.html.choose import LEAST_SCORE, choose
 from curate.kernels.html.features import FEATURES
 from curate.kernels.html.trees import forest_of
 from curate.models import asset
@@ -115,14 +117,22 @@ def test_small_page_of_low_scores_is_not_left_empty() -> None:
     scores = np.array([0.02, 0.3, 0.28, 0.1], np.float32)
     units = np.array([30, 40, 40, 40], np.float32)
     assert choose(scores, units, "balanced").tolist() == [False, True, True, False]
-    assert not choose(scores / 10, units, "balanced").any()  # nothing reaches FEWEST_SCORE
-    assert (scores / 10).max() < FEWEST_SCORE
+    assert not choose(scores / 10, units, "balanced").any()  # nothing reaches LEAST_SCORE
+    assert (scores / 10).max() < LEAST_SCORE
 
 
 def test_enough_text_needs_no_second_chance() -> None:
     scores = np.array([0.45, 0.9], np.float32)
     assert choose(scores, np.array([100, 1_000], np.float32), "balanced").tolist() == [False, True]
     assert choose(scores, np.array([100, 1_000], np.float32), "recall").tolist() == [True, True]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.integers(1, 300)), min_size=1, max_size=30))
+def test_less_precision_never_loses_a_block(blocks: list[tuple[float, int]]) -> None:
+    scores, units = (np.array(column, np.float32) for column in zip(*blocks, strict=True))
+    least, middle, most = (choose(scores, units, keep) for keep in ("precision", "balanced", "recall"))
+    assert (least <= middle).all()
+    assert (middle <= most).all()
 
 
 def test_an_extractor_gives_the_same_text_whatever_it_read_before() -> None:

@@ -14,16 +14,23 @@ Keep = Literal["recall", "balanced", "precision"]
 THRESHOLDS: dict[Keep, float] = {"recall": 0.4, "balanced": 0.5, "precision": 0.6}
 COMMENT_THRESHOLD = 0.5
 
-# A page that keeps less than this (80 ideographs) is given a second chance: half its best score is enough, if that is
-# not below FEWEST_SCORE.
+# A page that keeps less than this (80 ideographs) is tried again at the lower thresholds, and at last with half its
+# best score, if that is not below LEAST_SCORE.
 ENOUGH_UNITS = 240
-FEWEST_SCORE = 0.05
+LEAST_SCORE = 0.05
 
 
 def choose(scores: npt.NDArray[np.float32], units: npt.NDArray[np.float32], keep: Keep) -> npt.NDArray[np.bool_]:
-    """Return bool[n_blocks]: which blocks are main text; units[n_blocks] are the sizes of their texts."""
-    kept = scores >= np.float32(THRESHOLDS[keep])
-    if len(scores) and units[kept].sum() < ENOUGH_UNITS:
-        # Never above the threshold, so that recall keeps what balanced keeps, and that what precision keeps.
-        kept = scores >= min(np.float32(THRESHOLDS[keep]), max(np.float32(FEWEST_SCORE), scores.max() / 2))
-    return kept
+    """Return bool[n_blocks]: which blocks are main text; units[n_blocks] are the sizes of their texts.
+
+    What precision keeps, balanced keeps, and what balanced keeps, recall: a second chance ends on the threshold of the
+    next of them, or below that of all.
+    """
+    own = THRESHOLDS[keep]
+    for threshold in sorted(THRESHOLDS.values(), reverse=True):
+        kept = scores >= np.float32(threshold)
+        if threshold <= own and units[kept].sum() >= ENOUGH_UNITS:
+            return kept
+    lowest = min(THRESHOLDS.values())
+    half = scores.max() / 2 if len(scores) else 0.0
+    return scores >= np.float32(min(lowest, max(LEAST_SCORE, half)))

@@ -399,7 +399,7 @@ def _fill_order(page: Any, room: Any) -> None:
 
 @compiled
 def _is_long_prose(row: Any) -> bool:
-    return row[UNITS] - row[LINK_UNITS] >= _LONG_PROSE_UNITS and row[ENDS_WITH_MARK] > 0
+    return bool(row[UNITS] - row[LINK_UNITS] >= _LONG_PROSE_UNITS and row[ENDS_WITH_MARK] > 0)
 
 
 @compiled

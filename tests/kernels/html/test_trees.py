@@ -65,4 +65,4 @@ def test_forest_is_what_scikit_learn_predicts() -> None:
     model = fit_trees(features, is_positive, np.ones(2_000, np.float32), n_trees=20)
     found = scores_of(compact(model), features)
     np.testing.assert_allclose(found, model.predict_proba(features)[:, 1], atol=1e-6)
-    assert found.std() > 0.2  # it has learned something
+    assert found.std() > 0.1  # it has learned something
