@@ -206,9 +206,9 @@ def has_listed_suffix(host: str | None) -> bool:
     suffix = public_suffix(host)
     if suffix is None or suffix == host:
         return False
-    exact, wildcard, exception = _rules()
+    exact, wildcard, _ = _rules()
     decoded = ".".join(map(_decoded, suffix.split(".")))
-    return decoded in exact or decoded.partition(".")[2] in wildcard or decoded in exception
+    return decoded in exact or decoded in wildcard or decoded.partition(".")[2] in wildcard
 
 
 def site_of(host: str) -> str:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.sites import PSL_ASSET, host_of, is_ip, public_suffix, registrable_domain, site_of
+from curate.sites import (
+    PSL_ASSET,
+    PSL_DATE,
+    has_listed_suffix,
+    host_of,
+    is_ip,
+    public_suffix,
+    registrable_domain,
+    site_of,
+)
+from curate.stages.url_filter import UrlFilter
 from tests.helpers import shared_data
 
 # From publicsuffix/list@e8c9a2b2b2:tests/tests.txt, dedicated to the public domain (CC0-1.0).
@@ -157,3 +167,32 @@ def test_agrees_with_tldextract_on_real_hosts() -> None:
             n_compared += 1
             assert registrable_domain(host) == (found.top_domain_under_public_suffix or None), host
     assert n_compared > 9_000
+
+
+def test_the_snapshot_is_dated_where_people_look() -> None:
+    rules = gzip.decompress((files("curate") / "assets" / PSL_ASSET).read_bytes()).decode()
+    assert f"gtlds.json on {PSL_DATE}T" in rules
+    assert PSL_DATE in (UrlFilter.__doc__ or "")
+    assert PSL_DATE in (files("curate") / "assets" / "public_suffix_list.NOTICE").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_listed"),
+    [
+        ("example.com", True),
+        ("a.b.co.uk", True),
+        ("alice.github.io", True),
+        ("x.kobe.jp", False),
+        ("b.x.kobe.jp", True),
+        ("city.kobe.jp", True),
+        ("食狮.公司.cn", True),
+        ("xn--85x722f.xn--55qx5d.cn", True),
+        ("index.html", False),
+        ("co.uk", False),
+        ("localhost", False),
+        ("192.0.2.7", False),
+        (None, False),
+    ],
+)
+def test_suffixes_that_are_listed(host: str | None, is_listed: bool) -> None:
+    assert has_listed_suffix(host) is is_listed
