@@ -183,10 +183,21 @@ def test_what_is_kept_in_doubt_grows_with_the_setting() -> None:
     assert "About" in _one(COMMENTS, extractor="resiliparse", keep="recall")[0]
 
 
-def test_markdown_has_headings_and_items() -> None:
-    lines = _one(COMMENTS, extractor="trafilatura", format="markdown")[0].splitlines()
+@pytest.mark.parametrize("engine", ["curate", "trafilatura"])
+def test_markdown_has_headings_and_items(engine: str) -> None:
+    lines = _one(COMMENTS, extractor=engine, format="markdown")[0].splitlines()
     assert any(line.startswith("# Spectra") for line in lines)
     assert any(line.startswith("- ") for line in lines)
+
+
+def test_rows_of_tables_and_lines_of_code_are_kept() -> None:
+    code = "<pre>def f():\n    return 1\n</pre>"
+    html = COMMENTS.decode().replace("<table>", f"{code}<p>{ARTICLE * 2}</p><table>").encode()
+    text, markdown = _one(html)[0], _one(html, format="markdown")[0]
+    assert "def f():\n    return 1\n" in text
+    assert "row one\t1.5\nrow two\t2.5" in text
+    assert "```\ndef f():\n    return 1\n```" in markdown
+    assert "| row one | 1.5 |" in markdown
 
 
 def test_what_a_page_says_of_itself_stands_in_columns() -> None:
