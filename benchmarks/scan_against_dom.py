@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.scan_against_dom [--every N] [--worst N] [WARC.gz ...]
 
-The DOM is lexbor's (Resiliparse), walked node by node: what a browser does not show (script, style, form fields,
-embedded media, `noscript`, the TeX of formulas, what a style hides inside a line) is left out; block elements and `<br>`
-end words. Words are runs of letters and digits, ideographs one by one, small letters, counted with their repeats.
+The DOM is lexbor's (Resiliparse), walked node by node. What a browser does not show is left out: script, style, form
+fields, embedded media, `noscript`, the TeX of formulas, what a style hides inside a line. Block elements and `<br>` end
+words. Words are runs of letters and digits, ideographs one by one, small letters, counted with their repeats.
 """
 
 from __future__ import annotations

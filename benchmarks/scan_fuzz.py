@@ -67,9 +67,9 @@ def main() -> int:
     n_bytes, scan_s, slowest_s, faults = 0, 0.0, 0.0, 0
     for k, html in enumerate(mutated_pages(args.pages, args.seed)):
         try:
-            start = time.perf_counter()
+            start = time.process_time()
             page = scanner.scan(html)
-            took = time.perf_counter() - start
+            took = time.process_time() - start
             scan_s, slowest_s, n_bytes = scan_s + took, max(slowest_s, took), n_bytes + len(html)
             keep = np.arange(len(page.block_text)) % 3 != 0
             render(page, keep, markdown=False)

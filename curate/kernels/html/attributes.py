@@ -42,7 +42,7 @@ IN_NAME[[SLASH, GREATER, EQUALS]] = 0
 ENDS_VALUE = IS_BLANK.copy()
 ENDS_VALUE[GREATER] = True
 
-# ---- tokens of class and id: source of the form and the limits, the study in docs/decisions
+# ---- tokens of class and id. Form and limits are ours, chosen for the block model on labelled pages
 MAX_VALUE_BYTES = 200
 MIN_PIECE_CHARS, MAX_PIECE_CHARS = 2, 20
 MIN_WHOLE_CHARS = 3

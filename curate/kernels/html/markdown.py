@@ -65,8 +65,8 @@ def markdown_of(page: Page, which: npt.NDArray[np.intp], kept: Kept) -> str:
     lists = _Lists(page, kept) if any(blocks.items) or any(blocks.quotes) else None
     pieces: list[str] = []
     before = _MARGIN
-    k = 0
-    while k < len(blocks.texts):
+    k, n = 0, len(blocks.texts)
+    while k < n:
         text, end = _part(blocks, k)
         place = _MARGIN
         if lists and (blocks.items[k] or blocks.quotes[k]):
@@ -108,13 +108,16 @@ def _part(blocks: _Blocks, k: int) -> tuple[str, int]:
 
 
 def _placed(text: str, place: _Place) -> str:
+    if "\n" not in text:
+        return place.first + text
     if text.count("\n") > MAX_INDENTED_LINES:
         return f"{place.first}\n{text}"
     return place.first + text.replace("\n", "\n" + place.others)
 
 
 def _paragraph(text: str) -> str:
-    return _escape(text).replace("\n", "  \n")  # two blanks: a line break
+    text = _escape(text)
+    return text.replace("\n", "  \n") if "\n" in text else text  # two blanks: a line break
 
 
 def _one_line(text: str) -> str:
@@ -170,7 +173,7 @@ class _Lists:
 
     def place_of(self, item: int, around: int, n_quotes: int) -> _Place:
         """Return how the lines start of what stands in an item (0: none), in a list and in quotes."""
-        quotes = "> " * min(n_quotes, MAX_NESTING)
+        quotes = "> " * min(n_quotes, MAX_NESTING) if n_quotes else ""
         if not item or around > item:  # in a list, but in none of its items
             return _Place(quotes, quotes)
         if item in self._begun:
