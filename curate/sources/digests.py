@@ -11,20 +11,19 @@ from curate.sources import codings, http
 
 ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "sha512": "sha512"}
 ALGORITHMS |= {"sha-512": "sha512", "md5": "md5", "sha384": "sha384", "sha-384": "sha384"}
-_HEX = re.compile(r"[0-9a-fA-F]+")
-_BASE32 = re.compile(r"[A-Za-z2-7]+={0,6}")
 
 
 class DigestError(Exception):
     """A record is not what its digest says."""
 
 
-def check_digests(fields: Mapping[str, str], block: memoryview) -> int:
+def check_digests(kind: str, fields: Mapping[str, str], block: memoryview) -> int:
     """Compare block and payload of a record with its digests; return how many are of no known algorithm or form.
 
-    Digests are sha1, sha256, sha384, sha512 or md5, in base32 or hex. Tools do not agree on what a payload is: the
+    Digests are sha1, sha256, sha384, sha512 or md5, in base32, base64 or hex. Tools do not agree on what a payload is: the
     body of a response as it was sent (the standard), without its chunks, or without its content coding as well. All
-    three are right here. A block that a crawler cut on its way (WARC-Truncated) need not have the payload's digest.
+    three are right here. A `revisit` has the digest of a payload that stands elsewhere, and so may a record that the
+    crawler cut on its way (WARC-Truncated) or a segment: their payloads are not compared.
 
     Raises DigestError.
     """
@@ -34,7 +33,8 @@ def check_digests(fields: Mapping[str, str], block: memoryview) -> int:
         n_unknown += matches is None
         if matches is False:
             raise DigestError("the digest of a record's block differs")
-    if (digest := fields.get("warc-payload-digest")) and not fields.get("warc-truncated"):
+    is_partial = kind == "revisit" or fields.get("warc-truncated") or fields.get("warc-segment-number")
+    if (digest := fields.get("warc-payload-digest")) and not is_partial:
         matches = _matches(digest, _payloads(fields, block))
         n_unknown += matches is None
         if matches is False:
@@ -55,11 +55,17 @@ def _matches(digest: str, candidates: Iterator[bytes | memoryview]) -> bool | No
 
 
 def _decoded(text: str, n_bytes: int) -> bytes | None:
-    if len(text) == 2 * n_bytes and _HEX.fullmatch(text):
-        return bytes.fromhex(text)
-    bare = text.rstrip("=").upper()
-    if len(bare) == -(-8 * n_bytes // 5) and _BASE32.fullmatch(text):
-        return base64.b32decode(bare + "=" * (-len(bare) % 8))
+    """Return the bytes of a digest, told by its length; b"" where it has letters that its form has not."""
+    bare = text.rstrip("=")
+    try:
+        if len(bare) == 2 * n_bytes:
+            return bytes.fromhex(bare)
+        if len(bare) == -(-8 * n_bytes // 5):
+            return base64.b32decode(bare.upper() + "=" * (-len(bare) % 8))
+        if len(bare) == -(-8 * n_bytes // 6):
+            return base64.b64decode(bare + "=" * (-len(bare) % 4), altchars=b"-_" if set(bare) & {"-", "_"} else None)
+    except ValueError:
+        return b""
     return None
 
 

@@ -82,7 +82,7 @@ def records_of(piece: Slice, tally: Tally, wanted: tuple[str, ...]) -> Iterator[
         for record in Records(file, piece.size_bytes, tally, form):
             if piece.check_digests and record.block is not None:
                 try:
-                    n_unknown = check_digests(record.fields, record.block)
+                    n_unknown = check_digests(record.kind, record.fields, record.block)
                 except DigestError as error:
                     tally.records["digest_mismatch"] += 1
                     tally.bytes_ok -= record.span[1]
