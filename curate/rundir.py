@@ -186,7 +186,11 @@ def _difference(old: Plan, new: Plan) -> str:
         return f"{changed[0]} changed in size"
     if changed := [name for name, etag in new.etags.items() if old.etags.get(name) != etag]:
         return f"{changed[0]} changed, its ETag is another one"
-    return "they were cut into shards differently"
+    reading = [
+        {(s.check_digests, s.text_column, s.url_column) for shard in plan.shards for s in shard.slices}
+        for plan in (old, new)
+    ]
+    return "they were cut into shards differently" if reading[0] == reading[1] else "they were read by other options"
 
 
 def _phase_json(phase: Phase) -> dict[str, Any]:

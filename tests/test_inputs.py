@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from curate import api
 from curate.errors import InputError
 from curate.inputs import expand, names_of
 from curate.plan import Plan, make_plan
 from curate.recipe import SourceSpec
 from curate.sources.lists import COMMON_CRAWL
 from curate.sources.remote.address import full
-from tests.runs import crawl
+from tests.runs import crawl, curate, said_in_one_line
+from tests.sources.build import PAGE, http_response, page, record
 from tests.sources.remote import server as faults
 from tests.sources.remote.server import serving
 
@@ -227,3 +229,21 @@ def test_many_small_files_are_packed_into_few_shards(tmp_path: Path) -> None:
     assert len(plan.shards) <= 6
     assert sum(len(shard.slices) for shard in plan.shards) == 300
     assert {s.kind for shard in plan.shards for s in shard.slices} == {"html"}
+
+
+def test_options_of_a_run_say_how_all_its_sources_are_read(tmp_path: Path) -> None:
+    block = http_response(PAGE.format("words that are not those of the digest"))
+    wrong = record(block, extra=["WARC-Block-Digest: sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
+    (tmp_path / "a.warc").write_bytes(page(1) + wrong)
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("sources:\n  - {name: crawl, paths: [a.warc], weight: 2}\nsteps: [extract]\n")
+    for given, n_docs in (((), 2), (("--check-digests",), 1)):
+        result = curate("run", recipe, *given, "-o", tmp_path / f"out{n_docs}", "--json")
+        assert result.returncode == 0, result.stderr
+        assert json.loads(result.stdout)["phases"][0]["docs"]["in"] == n_docs
+    again = curate("run", recipe, "-o", tmp_path / "out1")
+    assert again.returncode == 2
+    assert "planned for other inputs (they were read by other options)" in said_in_one_line(again)
+    _, plan, _ = api.plan(str(recipe), check_digests=True)
+    assert plan.shards[0].slices[0].check_digests
+    assert plan.shards[0].slices[0].source == "crawl"
