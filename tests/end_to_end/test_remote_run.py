@@ -105,6 +105,8 @@ def test_an_object_that_changes_after_the_plan_fails_its_shard_alone(tmp_path: P
             n_seen += "crawl-1" in handler.path
             if "crawl-1" in handler.path and n_seen > 1:  # the first was the plan's
                 server.files["crawl/crawl-1.warc.gz"] = data[:-1] + b"?"
+                handler.serve(data[:-1] + b"?")
+                return True
             return False
 
         server.always = changing
