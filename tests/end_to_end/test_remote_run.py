@@ -54,6 +54,7 @@ def _moody(seed: int) -> faults.Fault:
     return fault
 
 
+@pytest.mark.slow
 def test_a_run_over_http_gives_the_bytes_of_the_local_run_however_the_server_behaves(
     tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +119,7 @@ def test_an_object_that_changes_after_the_plan_fails_its_shard_alone(tmp_path: P
             api.run(recipe, urls, out)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_fails_shards_and_the_same_command_goes_on_later(tmp_path: Path, inputs: Path) -> None:
     recipe = recipe_file(tmp_path / "recipe", "extract", shard_bytes=1)
     out = tmp_path / "out"
@@ -134,6 +136,7 @@ def test_a_server_that_is_down_fails_shards_and_the_same_command_goes_on_later(t
     assert contents(out) == contents(tmp_path / "local")
 
 
+@pytest.mark.slow
 def test_a_run_from_s3_gives_the_bytes_of_the_local_run(
     tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
