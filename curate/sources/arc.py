@@ -79,7 +79,7 @@ def _page(record: Record) -> tuple[str, Page | None]:
         return "too_large", None
     if record.kind != "response" or record.block is None:
         return record.kind, None
-    return page_of(bytes(record.block), record.fields["content-type"])
+    return page_of(record.block, record.fields["content-type"])
 
 
 class ArcFormat:

@@ -20,10 +20,10 @@ class DigestError(Exception):
 def check_digests(kind: str, fields: Mapping[str, str], block: memoryview) -> int:
     """Compare block and payload of a record with its digests; return how many are of no known algorithm or form.
 
-    Digests are sha1, sha256, sha384, sha512 or md5, in base32, base64 or hex. Tools do not agree on what a payload is: the
-    body of a response as it was sent (the standard), without its chunks, or without its content coding as well. All
-    three are right here. A `revisit` has the digest of a payload that stands elsewhere, and so may a record that the
-    crawler cut on its way (WARC-Truncated) or a segment: their payloads are not compared.
+    Digests are sha1, sha256, sha384, sha512 or md5, in base32, base64 or hex. Tools do not agree on what a payload
+    is: the body of a response as it was sent (the standard), without its chunks, or without its content coding as
+    well. All three are right here. A `revisit` has the digest of a payload that stands elsewhere, and so may a record
+    that the crawler cut on its way (WARC-Truncated) or a segment: their payloads are not compared.
 
     Raises DigestError.
     """

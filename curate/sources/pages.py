@@ -26,7 +26,7 @@ class Page(NamedTuple):
     headers: Mapping[str, str]  # see `http.kept_headers`
 
 
-def page_of(block: bytes, content_type: str) -> tuple[str, Page | None]:
+def page_of(block: bytes | memoryview, content_type: str) -> tuple[str, Page | None]:
     """Return the kind of a record whose block should be an HTTP response, and the page, if it is one."""
     response = http.parse_response(block)
     if response is None:
@@ -73,8 +73,8 @@ class Pages:
     def add(self, offset: int, url: str, fetched_at: datetime | None, truncated: str | None, page: Page) -> None:
         """Add a page."""
         row = (doc_id(self._piece.name, offset), url or None, self._piece.source, self._piece.name, offset, fetched_at)
-        html = (truncated, page.html, page.charset, list(page.headers.items()))
-        for column, value in zip(self._columns.values(), (*row, *html), strict=True):
+        rest = (truncated, _kept(page.html), page.charset, list(page.headers.items()))
+        for column, value in zip(self._columns.values(), (*row, *rest), strict=True):
             column.append(value)
         self._n_bytes += len(page.html)
 
@@ -89,6 +89,13 @@ class Pages:
 
     def __len__(self) -> int:
         return len(self._columns["url"])
+
+
+def _kept(html: bytes | memoryview) -> bytes | memoryview:
+    """Return what may wait for its batch: a small view would keep all that it is cut from in memory."""
+    if isinstance(html, memoryview) and 2 * len(html) < memoryview(html.obj).nbytes:
+        return bytes(html)
+    return html
 
 
 def _binary(values: list[bytes | memoryview]) -> pa.Array:

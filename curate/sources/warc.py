@@ -114,8 +114,8 @@ def _page(record: Record) -> tuple[str, Page | None]:
         return "segment", None
     content_type = record.fields.get("content-type", "")
     if record.kind == "response":
-        return page_of(bytes(record.block), content_type)
+        return page_of(record.block, content_type)
     mime = http.mime_of(content_type)
     if mime not in http.HTML_MIMES:
         return not_html(mime), None
-    return "resource", Page(bytes(record.block), http.charset_of(content_type), {})
+    return "resource", Page(record.block, http.charset_of(content_type), {})
