@@ -50,18 +50,21 @@ class Comparison:
     extracted: tuple[Extracted, ...]
 
 
-def compare(inputs: Sequence[str], *, url: str | None = None, **params: Any) -> list[Comparison]:
+def compare(
+    inputs: Sequence[str], *, url: str | None = None, base: str | None = None, **params: Any
+) -> list[Comparison]:
     """Return what every extractor makes of the page `url`, or of the first page of each input.
 
-    `params` are those of the step `extract`; an extractor that lacks a setting is asked for its nearest. Raises
-    InputError where there is no such page, and RecipeError for a wrong parameter.
+    `base` is where relative lines of list files start, `params` are those of the step `extract`; an extractor that
+    lacks a setting is asked for its nearest. Raises InputError where there is no such page, and RecipeError for a
+    wrong parameter.
     """
     from curate.charset import decode_html
 
     able = next(name for name in EXTRACTORS if name not in CANNOT)
     spec = make_step("extract", {**params, "extractor": able}, where="curate extract --compare").spec
     found = []
-    for piece, row in _pages(inputs, url):
+    for piece, row in _pages(inputs, url, base):
         page = decode_html(row["html"], row["http_charset"])
         extracted = _by_all(page.utf8, spec)
         where = piece.name if row.get("warc_file") is None else row["warc_file"]
@@ -73,10 +76,10 @@ def compare(inputs: Sequence[str], *, url: str | None = None, **params: Any) -> 
     return found
 
 
-def _pages(inputs: Sequence[str], url: str | None) -> Iterator[tuple[Slice, dict[str, Any]]]:
+def _pages(inputs: Sequence[str], url: str | None, base: str | None) -> Iterator[tuple[Slice, dict[str, Any]]]:
     from curate.sources import source_of
 
-    plan = make_plan((SourceSpec("web", tuple(inputs)),), SHARD_BYTES)
+    plan = make_plan((SourceSpec("web", tuple(inputs), base=base),), SHARD_BYTES)
     seen: set[str] = set()
     for piece in (piece for shard in plan.shards for piece in shard.slices):
         if piece.name in seen:

@@ -64,7 +64,7 @@ def _compare(url: str | None, *, inputs: list[str], as_json: bool, **given: Any)
     own_names = {api.beside_run_options("extract", option): option for option in api.RUN_OPTIONS}
     params = {own_names.get(k, k): v for k, v in given.items() if k not in (*OWN, *api.RUN_OPTIONS)}
     params.pop("extractor")
-    found = api.compare(inputs, url=url, **params)
+    found = api.compare(inputs, url=url, base=given["base"], **params)
     if as_json:
         print_json([dataclasses.asdict(page) for page in found])
         return
