@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import BinaryIO
 
 from lz4.frame import LZ4FrameDecompressor
@@ -43,11 +44,9 @@ def head_of(file: BinaryIO, n_bytes: int) -> bytes:
     """Return the first decompressed bytes of a file; b"" where that is not possible."""
     file.seek(0)
     head, frames = b"", LZ4FrameDecompressor()
-    try:
+    with suppress(RuntimeError):  # what that library raises for any damage; what came before it counts
         while len(head) < n_bytes and not frames.eof and (raw := file.read(64 << 10)):
             head += frames.decompress(raw, n_bytes - len(head))
-    except RuntimeError:  # what that library raises for any damage
-        pass
     file.seek(0)
     return head
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import BinaryIO
 
 import zstandard
@@ -104,11 +105,9 @@ def head_of(file: BinaryIO, n_bytes: int) -> bytes:
     file.seek(0)
     reader = decompressor(dictionary).stream_reader(io.BytesIO(raw), read_across_frames=True)
     head = b""
-    try:
+    with suppress(zstandard.ZstdError):  # what was decompressed up to the fault counts
         while len(head) < n_bytes and (part := reader.read(n_bytes - len(head))):
             head += part
-    except zstandard.ZstdError:
-        pass
     return head
 
 
