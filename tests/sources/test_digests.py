@@ -127,4 +127,4 @@ def test_digests_of_real_crawls_are_right_but_for_known_faults() -> None:
             if tally.records["digest_mismatch"]:
                 faults[path.name] = tally.records["digest_mismatch"]
     # its bytes are not what they were; a digest with a letter that base32 has not
-    assert faults == {"example-extra.warc": 1, "example-digest.warc": 1}  # warcio finds the same
+    assert faults == {"example-extra.warc": 1, "example-digest.warc": 1}  # warcio finds these two as well

@@ -1,4 +1,4 @@
-"""What comes out of genuine files with faults: docs, records by kind, bad spans; compared with the bytes by hand."""
+"""What comes out of genuine files with faults: docs, records by kind, bad spans, held as they are."""
 
 from __future__ import annotations
 
