@@ -42,7 +42,8 @@ def _input() -> pa.RecordBatch:
     text = pa.array([html.decode("utf-8", "replace") for html in pages["html"].to_pylist()], pa.string())
     pages = pages.append_column("text", text).append_column("language", pa.nulls(pages.num_rows, pa.string()))
     made_docs = pa.Table.from_batches([docs(range(2 * len(TEXTS)))])
-    return pa.concat_tables([made_docs, pages.select(made_docs.column_names)]).combine_chunks().to_batches()[0]
+    both = pa.concat_tables([made_docs, pages], promote_options="default").select(made_docs.column_names)
+    return both.combine_chunks().to_batches()[0]
 
 
 def _digest(value: Any) -> str:
@@ -100,4 +101,8 @@ def test_the_output_of_a_step_changes_with_its_version_only(name: str, params: d
 
 def test_nothing_is_kept_of_steps_that_are_gone() -> None:
     known = {title(name, given) for name, all_given in PARAMETERS.items() for given in all_given}
-    assert set(json.loads(GOLDEN.read_text())) == known
+    golden = json.loads(GOLDEN.read_text())
+    if os.environ.get(REGENERATE):
+        golden = {key: found for key, found in golden.items() if key in known}
+        GOLDEN.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
+    assert set(golden) == known
