@@ -24,6 +24,7 @@ _TAIL = re.compile(
 )
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,20}:[^\s]")
 _KNOWN_SCHEME = re.compile(rb"(?:https?|ftp|gopher|dns|whois|filedesc|metadata|warcinfo|screenshot)://?[^\s]|dns:[^\s]")
+_SCHEMES = (b"http", b"https", b"ftp", b"gopher", b"dns", b"whois", b"filedesc")
 _FILE = b"filedesc:"
 _MAX_URL_BYTES = 64 << 10
 _MAX_FOUND_URL_BYTES = 8 << 10  # behind damage
@@ -129,6 +130,8 @@ class ArcFormat:
         words = line.split()
         if _SCHEME.match(line) is None or len(words) < 4 or not words[-1].isdigit() or len(words[-1]) > 18:
             raise BrokenRecordError("not an ARC record")
+        if _is_torn(line):
+            raise BrokenRecordError("not an ARC record")
         length = int(words[-1])
         if line.startswith(_FILE):
             return Head("filedesc", len(line), length, None)
@@ -138,6 +141,12 @@ class ArcFormat:
         url = line[: found.start()].decode("utf-8", "replace")
         fields = {"url": url, "date": found[2].decode(), "content-type": found[3].decode("latin-1")}
         return Head("response", len(line), length, fields)
+
+
+def _is_torn(line: bytes) -> bool:
+    """Say whether a line begins with a known scheme that has lost its first letters, or got some in front."""
+    scheme = line[: line.find(b":")].lower()
+    return scheme not in _SCHEMES and any(one.endswith(scheme) or scheme.endswith(one) for one in _SCHEMES)
 
 
 def _is_header(head: bytes) -> bool:

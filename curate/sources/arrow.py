@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -91,6 +92,9 @@ class _Watched(io.RawIOBase):
         self.first = self.after = 0
 
 
+_THREAD_ENDS_S = 0.05  # in which a thread of Arrow's lets go of a file that could not be read
+
+
 @contextmanager
 def _opened(piece: Slice) -> Iterator[tuple[Any, _Watched]]:
     with open_input(piece) as file:
@@ -102,6 +106,7 @@ def _opened(piece: Slice) -> Iterator[tuple[Any, _Watched]]:
             reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
             _ = reader.schema.names
         except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: a name that is no UTF-8
+            time.sleep(_THREAD_ENDS_S)  # lets it have Python's lock: if it wants that while Python ends, it aborts
             raise InputError(f"{piece.path}: not a readable Arrow file: {str(error)[:200]}") from error
         yield reader, watched
 

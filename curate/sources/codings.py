@@ -216,23 +216,31 @@ def _brotli_in_steps(body: bytes, step_bytes: int, max_bytes: int) -> tuple[byte
 
 
 def _zstd(body: bytes, max_bytes: int) -> bytes:
+    """Undo zstd; where something stands behind the first frame that is none, that frame alone."""
+    decoded, is_whole = _zstd_frames(body, max_bytes, all_frames=True)
+    return decoded if is_whole else max(decoded, _zstd_frames(body, max_bytes, all_frames=False)[0], key=len)
+
+
+def _zstd_frames(body: bytes, max_bytes: int, *, all_frames: bool) -> tuple[bytes, bool]:
     import zstandard
 
     parts: list[bytes] = []
     left = max_bytes
     source = BytesIO(body)
-    with suppress(zstandard.ZstdError):  # what was decoded up to a fault counts; the caller reports if nothing was
+    try:
         size = zstandard.get_frame_parameters(body).content_size
         if max_bytes <= size < zstandard.CONTENTSIZE_ERROR:  # CONTENTSIZE_UNKNOWN is larger still
             _refuse_bomb(size, len(body))
             raise TooLargeError  # it says so itself
         decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-        reader = decoder.stream_reader(source, read_size=4096, read_across_frames=True)
+        reader = decoder.stream_reader(source, read_size=4096, read_across_frames=all_frames)
         while left > 0 and (part := reader.read(_STEP_BYTES)):
             parts.append(part)
             left -= len(part)
             _refuse_bomb(max_bytes - left, source.tell())
-    return b"".join(parts)
+    except zstandard.ZstdError:  # what was decoded up to a fault counts; the caller reports if nothing was
+        return b"".join(parts), False
+    return b"".join(parts), True
 
 
 def _refuse_bomb(n_decoded: int, n_coded: int) -> None:

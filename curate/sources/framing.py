@@ -288,6 +288,9 @@ class Records:
         self._at = min(self._at + 1, len(self._data))
         while True:
             found = self._form.find(self._data, self._at)
+            if near >= 0 and not 0 <= found <= near:  # the next record is damaged, too
+                self._at = near
+                return
             if found < 0:
                 self._at = max(self._at, len(self._data) - self._form.start_bytes)
                 if not self._fill(len(self._data) - self._at + 1):
@@ -304,7 +307,8 @@ class Records:
         """Return where a record starts near the place where the broken one should end; -1 where none does.
 
         If there is one, the broken record's length is right but for some bytes that were lost or put in, and what
-        looks like a record before that place is part of its block, as of an archived archive.
+        looks like a record before that place is part of its block, as of an archived archive. So it is where the
+        empty lines that close a record stand before the declared end.
         """
         n_declared, self._n_declared = self._n_declared or self._form.guessed_length(self._data, self._at), 0
         if not MIN_ENCLOSING_BYTES < n_declared <= MAX_RECORD_BYTES:
@@ -317,6 +321,9 @@ class Records:
         while (at := self._form.find(self._data, at, end + 2 * MAX_SHIFT_BYTES)) >= 0 and len(starts) < MAX_STARTS:
             starts.append(at)
             at += 1
+        closing = self._data[end - self._form.closing_bytes : end]
+        if not starts and len(closing) == self._form.closing_bytes > 1 and not closing.strip(b"\r\n"):
+            return end
         return min(starts, key=lambda start: abs(start - end), default=-1)
 
     def _leads_to(self, at: int, near: int) -> bool:

@@ -120,3 +120,20 @@ def test_other_text_is_no_arc() -> None:
         assert not Arc().sniff("a.arc", head)
     assert Arc().sniff("a", b"filedesc://a.arc 0.0.0.0 20080430204825 text/plain 1300\n")
     assert Arc().sniff("a", b"http://a/b c 1.2.3.4 20080101000000 text/html 5\nabcde\n")
+
+
+@pytest.mark.parametrize("garbage", [b"l", b"lorem", b"\x00\x00\x00tp"])
+def test_letters_in_front_of_a_url_are_damage_and_not_part_of_it(tmp_path: Path, garbage: bytes) -> None:
+    table, tally = read_bytes(tmp_path, arc_file_record() + _page(0) + garbage + _page(1) + _page(2), "a.arc", "arc")
+    assert table["url"].to_pylist() == [f"https://example.org/{number}" for number in range(3)]
+    assert tally.bytes_bad == len(garbage.lstrip(b"\x00"))
+
+
+def test_a_record_whose_scheme_lost_its_first_letters_is_damage(tmp_path: Path) -> None:
+    """Zeros alone pass for padding: what they leave of the line must not pass for a record."""
+    data = arc_file_record() + _page(0)
+    for n_zeros in (2, 4, 7):
+        table, tally = read_bytes(tmp_path, bytes(n_zeros) + data[n_zeros:], "a.arc", "arc")
+        assert _numbers(table) == [0]
+        assert tally.records == {"response": 1}
+        assert tally.bytes_bad == len(arc_file_record()) - n_zeros

@@ -487,3 +487,10 @@ def test_what_a_warc_counts_of_responses_that_are_no_pages(tmp_path: Path) -> No
         "mime:application": 1, "mime:image": 1, "mime:text": 1, "decompress_ratio": 1, "status:204": 1,
         "status:500": 1, "not_http": 1, "response": 1,
     }  # fmt: skip
+
+
+def test_what_stands_behind_a_zstd_frame_costs_nothing_of_it() -> None:
+    """Decoders that read on into it fail in the very call that should give the page."""
+    page = PAGE.format("words " * 99).encode()
+    for rest in (b"garbage", b"\r\n", b"\x00" * 9):
+        assert codings.decode(zstandard.compress(page) + rest, ["zstd"]) == page

@@ -281,3 +281,15 @@ def test_agrees_with_fastwarc_byte_by_byte_on_real_pages() -> None:
             assert (url, offset) == (one.headers["WARC-Target-URI"], one.stream_pos)
             assert html == one.reader.read()
     assert tally.records == {"warcinfo": 1, "response": 2159, "request": 2159, "metadata": 2159}
+
+
+@pytest.mark.parametrize("layout", ["plain", "one member"])
+def test_of_two_records_without_a_start_the_second_is_not_searched_for_the_records_it_holds(
+    tmp_path: Path, layout: str
+) -> None:
+    """The first one's length leads to its empty lines: there the second begins, though nothing shows it."""
+    archive = record(http_response(page(7) + page(8)), url="https://example.org/archive")
+    records = [page(0), bytes(5) + page(1)[5:], bytes(8) + archive[8:], page(2)]
+    table, tally = read_bytes(tmp_path, packed(records, layout))
+    assert [url.rsplit("/", 1)[1] for url in table["url"].to_pylist()] == ["0", "2"]
+    assert tally.bytes_bad > 0
