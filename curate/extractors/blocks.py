@@ -19,6 +19,7 @@ from curate.kernels.html.render import render
 from curate.kernels.html.scan import N_TOKEN_WEIGHTS, Page, Scanner
 from curate.kernels.html.state import UNITS
 from curate.kernels.html.trees import NODE, Forest, forest_scores
+from curate.kernels.html.whole import keep_whole
 from curate.models import asset
 
 ASSET = "extractor.npz"
@@ -72,7 +73,8 @@ class BlockExtractor:
         if n_blocks > len(self._scores) or n_elements > len(self._room.last) or too_large:
             self._make_room(n_blocks, n_elements)
         features = block_features(page, self._room)
-        kept = choose(forest_scores(self._model.main, features, self._scores), page.counts[:, UNITS], self.keep)
+        scores = forest_scores(self._model.main, features, self._scores)
+        kept = keep_whole(page, scores, choose(scores, page.counts[:, UNITS], self.keep))
         if self.comments:
             kept |= forest_scores(self._model.comments, features, self._scores) >= np.float32(COMMENT_THRESHOLD)
         return kept
