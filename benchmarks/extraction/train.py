@@ -24,7 +24,8 @@ from benchmarks.extraction.labels import Labels, label_page, sample, site_weight
 from benchmarks.extraction.pages import Page, fold_of, input_sha256, load_pages
 from benchmarks.extraction.tokens import block_tokens, fit_token_weights, token_matrix
 from curate.extractors.blocks import BlockModel, pack_forest
-from curate.kernels.html.features import FEATURES, block_features, make_room
+from curate.kernels.html.feature_columns import FEATURES
+from curate.kernels.html.features import block_features, make_room
 from curate.kernels.html.scan import Scanner
 
 N_FOLDS = 5

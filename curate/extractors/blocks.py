@@ -14,7 +14,8 @@ import numpy.typing as npt
 from curate.errors import InputError
 from curate.extractors import Extraction
 from curate.kernels.html.choose import COMMENT_THRESHOLD, THRESHOLDS, Keep, choose
-from curate.kernels.html.features import FEATURES, N_FEATURES, Room, block_features, make_room
+from curate.kernels.html.feature_columns import FEATURES, N_FEATURES
+from curate.kernels.html.features import Room, block_features, make_room
 from curate.kernels.html.render import render
 from curate.kernels.html.scan import N_TOKEN_WEIGHTS, Page, Scanner
 from curate.kernels.html.state import UNITS

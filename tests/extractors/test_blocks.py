@@ -23,7 +23,7 @@ from curate.extractors.blocks import (
     unpack_forest,
 )
 from curate.kernels.html.choose import LEAST_SCORE, choose
-from curate.kernels.html.features import FEATURES
+from curate.kernels.html.feature_columns import FEATURES
 from curate.kernels.html.trees import forest_of
 from curate.models import asset
 from tests.helpers import ROOT

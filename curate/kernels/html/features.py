@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from curate.kernels.html.feature_columns import COLUMN, FLAG_BITS, N_FEATURES, NEAR, TAG_CLASS, TAG_CLASSES
 from curate.kernels.html.scan import Page
 from curate.kernels.html.state import (
     BREAKS,
@@ -38,63 +39,23 @@ from curate.kernels.html.state import (
     compiled,
     source_digest,
 )
-from curate.kernels.html.tags import ANCESTOR_BIT, BLOCK, FLAGS, ID, NAMES
+from curate.kernels.html.tags import BLOCK, FLAGS, ID
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-_FLAGGED = (
-    "nav footer header aside article main section form table li blockquote figure button a heading hidden p td ul dl"
-    " address details figcaption pre code caption aria_hidden menu"
-)
-FLAGGED = tuple(_FLAGGED.split())
-_OWN = (
-    "log_units words link_frac links digit_frac commas_per_100 marks_per_100 ends_with_mark short_frac capital_frac"
-    " breaks word_chars cjk_frac duplicates title_frac title_words depth tag_class"
-)
-_SCORES = "score_sum score_max score_min score_own"
-_PLACE = (
-    "units_before_frac block_frac offset_frac mass_before_frac container_mass container_mass_frac container_blocks"
-    " container_link_frac container_mean_units grand_mass grand_mass_frac grand_link_frac in_top in_top_parent"
-    " blocks_from_top depth_from_top group_blocks group_mean_units group_frac group_run blocks_from_h1 has_h1"
-    " blocks_from_heading heading_level heading_link_frac heading_score heading_title_frac blocks_from_title"
-    " siblings sibling_mean_units sibling_link_frac blocks_after_prose blocks_before_prose mass_4 mass_12"
-)
-_PAGE = "page_units page_link_frac page_blocks page_longest page_prose_frac page_articles page_cjk_frac"
-_NEAR = (-3, -2, -1, 1, 2, 3)
-_OF_NEIGHBOUR = "log_units link_frac score_sum tag_class ends_with_mark digit_frac"
-FEATURES = (
-    *_OWN.split(),
-    *(f"in_{name}" for name in FLAGGED),
-    *_SCORES.split(),
-    *_PLACE.split(),
-    *_PAGE.split(),
-    *(f"{name}@{step:+d}" for step in _NEAR for name in _OF_NEIGHBOUR.split()),
-)
-_COLUMN = {name: k for k, name in enumerate(FEATURES)}
-_FLAG_AT, _SCORE_AT, _PLACE_AT = (_COLUMN[name] for name in ("in_nav", "score_sum", "units_before_frac"))
-_PAGE_AT, _NEAR_AT = _COLUMN["page_units"], _COLUMN[f"log_units@{_NEAR[0]:+d}"]
+_FLAG_AT, _SCORE_AT, _PLACE_AT = (COLUMN[name] for name in ("in_nav", "score_sum", "units_before_frac"))
+_PAGE_AT, _NEAR_AT = COLUMN["page_units"], COLUMN[f"log_units@{NEAR[0]:+d}"]
 
-N_FEATURES = len(FEATURES)
 _LOG_UNITS, _LINK_FRAC, _DIGIT_FRAC, _TITLE_FRAC = (
-    _COLUMN[n] for n in ("log_units", "link_frac", "digit_frac", "title_frac")
+    COLUMN[n] for n in ("log_units", "link_frac", "digit_frac", "title_frac")
 )
-_MARK, _TAG_CLASS = _COLUMN["ends_with_mark"], _COLUMN["tag_class"]
+_MARK, _TAG_CLASS = COLUMN["ends_with_mark"], COLUMN["tag_class"]
 _HEADING_AT, _SIBLINGS_AT, _PROSE_AT, _MASS_4_AT = (
-    _COLUMN[name] for name in ("blocks_from_h1", "siblings", "blocks_after_prose", "mass_4")
+    COLUMN[name] for name in ("blocks_from_h1", "siblings", "blocks_after_prose", "mass_4")
 )
-_FLAG_BITS = np.array([ANCESTOR_BIT[name] for name in FLAGGED], np.uint64)
 
-# Classes of the block's own tag, in an order in which near numbers are alike.
-_CLASS_NAMES = "p blockquote pre h1 h2 h3 h4 li dd td figcaption ? div section"
-_CLASSES = _CLASS_NAMES.split()
-_LIKE = {
-    "h5": "h4", "h6": "h4", "dt": "dd", "dl": "dd", "th": "td", "tr": "td", "table": "td", "tbody": "td",
-    "caption": "figcaption", "figure": "figcaption", "article": "section", "main": "section", "listing": "pre",
-    "xmp": "pre", "plaintext": "pre", "ul": "li", "ol": "li", "summary": "h4", "hgroup": "h4", "center": "div",
-}  # fmt: skip
-TAG_CLASS = np.array([_CLASSES.index(name if name in _CLASSES else _LIKE.get(name, "?")) for name in NAMES], np.int64)
-_H1, _H4 = _CLASSES.index("h1"), _CLASSES.index("h4")
+_H1, _H4 = TAG_CLASSES.index("h1"), TAG_CLASSES.index("h4")
 _ARTICLE = ID["article"]
 
 # Text of a container counts as its mass where it is prose: long, or of some length and ended like a sentence.
@@ -315,8 +276,8 @@ def _fill_own(page: Any, room: Any, i: int) -> None:
     out[15] = row[TITLE_WORDS]
     out[16] = row[DEPTH]
     out[17] = TAG_CLASS[int(row[TAG])]
-    for k in range(len(_FLAG_BITS)):
-        out[_FLAG_AT + k] = (page.ancestors[i] >> _FLAG_BITS[k]) & np.uint64(1)
+    for k in range(len(FLAG_BITS)):
+        out[_FLAG_AT + k] = (page.ancestors[i] >> FLAG_BITS[k]) & np.uint64(1)
     for k in range(4):
         out[_SCORE_AT + k] = page.token_scores[i, k]
 
@@ -417,7 +378,7 @@ def _fill_page_and_neighbours(page: Any, room: Any) -> None:
         out[_PAGE_AT + 5] = of_page[_ARTICLES]
         out[_PAGE_AT + 6] = of_page[_ALL_CJK] / all_units
         k = _NEAR_AT
-        for step in _NEAR:
+        for step in NEAR:
             j = i + step
             if 0 <= j < n:
                 near = x[j]
@@ -440,8 +401,9 @@ def block_features(page: Page, room: Room) -> F32:
 
 @functools.cache
 def _kernel() -> Callable[[Any, Room], None]:
-    # Numba's cache looks at one file only; the columns and tags of the scan are compiled in too.
-    digest = source_digest() ^ int(hashlib.blake2b(Path(__file__).read_bytes(), digest_size=7).hexdigest(), 16)
+    # Numba's cache looks at one file only; the columns here and those and the tags of the scan are compiled in too.
+    own = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("features.py", "feature_columns.py"))
+    digest = source_digest() ^ int(hashlib.blake2b(own, digest_size=7).hexdigest(), 16)
 
     def fill(page: Any, room: Room) -> None:
         if digest == 0 or len(page.counts) == 0:

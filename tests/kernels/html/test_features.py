@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.html.features import FEATURES, N_FEATURES, block_features, make_room
+from curate.kernels.html.feature_columns import FEATURES, N_FEATURES
+from curate.kernels.html.features import block_features, make_room
 from curate.kernels.html.scan import Scanner
 
 ARTICLE = (
