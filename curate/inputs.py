@@ -69,13 +69,27 @@ def _local(text: str, folder: str) -> list[str]:
 
 
 def _files_below(folder: str) -> list[str]:
-    """Return all files below a folder but hidden ones and those of runs: `curate run R . -o out` can be run again."""
-    found = []
-    for parent, folders, files in os.walk(folder):
+    """Return all files below a folder but hidden ones and those of runs: `curate run R . -o out` can be run again.
+
+    Linked folders are read once, wherever links lead. Raises InputError for what is there and is no file.
+    """
+    found, seen = [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(parent)) in seen:
+            folders.clear()  # a link back up, or a second way to the same files
+            continue
+        seen.add(place)
         folders[:] = sorted(
             d for d in folders if not d.startswith(HIDDEN) and not Path(parent, d, "run.json").is_file()
         )
-        found += [os.path.join(parent, f) for f in files if not f.startswith(HIDDEN) and Path(parent, f).is_file()]
+        for name in files:
+            path = os.path.join(parent, name)
+            if name.startswith(HIDDEN):
+                continue
+            if not os.path.isfile(path):
+                what = "a link that leads nowhere" if os.path.islink(path) else "not a regular file"
+                raise InputError(f"{path}: {what}; remove it, or name the inputs by a glob")
+            found.append(path)
     return found
 
 
