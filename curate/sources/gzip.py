@@ -50,10 +50,15 @@ class Gzip:
     def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
         """Inflate without looking at the checksum; it is sure if the length is right, or the whole trailer.
 
-        A stream that went astray in damage may end with that of a later member: the length tells.
+        A stream that went astray in damage may end with that of a later member: the length tells. Where the magic is
+        damaged, the flags behind it may be sound or not, so that the header may be longer than the shortest or not.
         """
-        is_headed = raw.startswith(MAGIC, at)
-        place = _header_end(raw, at) if is_headed else at + _HEADER_BYTES
+        found = self._extent_from(raw, _header_end(raw, at), n_inflated)
+        if found[1] or raw.startswith(MAGIC, at):
+            return found
+        return self._extent_from(raw, at + _HEADER_BYTES, n_inflated)
+
+    def _extent_from(self, raw: bytes, place: int, n_inflated: int | None) -> tuple[int, bool]:
         inflater = isal_zlib.decompressobj(wbits=-15)
         checksum = n_found = 0
         while not inflater.eof:
