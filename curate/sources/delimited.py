@@ -63,7 +63,7 @@ class Delimited:
                         break
             except BrokenStreamError:
                 head += b"\n"  # the header may stand before the damage
-        _header(head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").partition(b"\n")[0], piece)
+        _header(next((line for line in head.split(b"\n") if _is_header(line.decode("utf-8", "replace"))), b""), piece)
         return self.schema
 
     def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
@@ -89,9 +89,14 @@ class Delimited:
             yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
 
 
+def _is_header(line: str) -> bool:
+    """Say whether a line is the header: the first with more than line ends and a byte order mark."""
+    return bool(line.strip("\ufeff\r\n"))
+
+
 def _cells(line: bytes, name: str, text: str) -> tuple[str, list[str]]:
     """Return the delimiter of a header and its cells: the one that leaves a cell `text`, else that gives most cells."""
-    header = line.decode("utf-8", "replace").removeprefix("\ufeff").rstrip("\r\n")
+    header = line.decode("utf-8", "replace").strip("\ufeff\r\n")
     order = ("\t", ",", ";", "|") if name.endswith(".tsv") else DELIMITERS
     found = []
     for delimiter in order:
@@ -139,7 +144,7 @@ class _Rows:
         self._named = replace(piece, text_column=None, url_column=None)  # of cells that have their names already
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        header = next((line for line in self._fed() if line.strip("\ufeff\r\n")), None)
+        header = next(filter(_is_header, self._fed()), None)
         if header is None:
             return
         delimiter, places, n_columns = _header(header.encode("utf-8", "surrogateescape"), self._piece)

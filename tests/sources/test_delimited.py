@@ -193,3 +193,11 @@ def test_any_bytes_are_rows_or_bad_rows(tmp_path: Path, data: list[bytes]) -> No
     n_lines = len([line for line in body.split(b"\n") if line])
     assert table.num_rows + tally.records["bad_row"] <= n_lines
     assert (table.num_rows + tally.records["bad_row"] > 0) == bool(body.replace(b"\r\n", b"\n").strip(b"\n\r"))
+
+
+@pytest.mark.parametrize("before", [b"\r", b"\r\n\r\n", b"\n\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", b"\r\xef\xbb\xbf"])
+def test_line_ends_and_marks_before_the_header_are_not_of_its_first_column(tmp_path: Path, before: bytes) -> None:
+    data = before + b"text,id\nhello,1\n"
+    table, _ = _read(tmp_path, data)
+    assert table["text"].to_pylist() == ["hello"]
+    source_of("csv").schema_of(whole(tmp_path / "a.csv", "csv"))
