@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = 0
 RECIPE = """name: benchmark
 steps:
-  - extract: {extractor: resiliparse}
+  - extract: {extractor: curate}
   - language: {keep: [en], min_score: 0.65}
   - quality: {rules: gopher}
   - quality: {rules: c4, id: c4}
@@ -100,7 +100,7 @@ def measure(side: str, extractor: str, warc: Path) -> tuple[float, set[str]]:
         folder, out = Path(name), Path(name) / "out"
         if side == "curate":
             recipe = folder / "recipe.yaml"
-            recipe.write_text(RECIPE.replace("resiliparse", extractor))
+            recipe.write_text(RECIPE.replace("extractor: curate", f"extractor: {extractor}"))
             command = [sys.executable, "-c", "from curate.cli import main; main()", "run", str(recipe), str(warc)]
             seconds = cpu_seconds([*command, "-o", str(out)], folder)
             return seconds, set(pq.read_table(out / "documents", columns=["url"])["url"].to_pylist())
@@ -209,7 +209,7 @@ def main() -> None:
         members = list(common_pages([path.resolve() for path in args.warc], args.pages))
         both.write_bytes(b"".join(members))
         one.write_bytes(members[0])
-        defaults, same = {"curate": "resiliparse", "datatrove": "trafilatura"}, "resiliparse"
+        defaults, same = {"curate": "curate", "datatrove": "trafilatura"}, "resiliparse"
         compare("default extractors", defaults, both, one, len(members), args.repeats)
         compare("resiliparse on both", dict.fromkeys(defaults, same), both, one, len(members), args.repeats)
 
