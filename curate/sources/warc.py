@@ -41,7 +41,7 @@ class Warc:
     kind = "warc"
     version = 4
     schema = HTML_SCHEMA
-    uses: tuple[str, ...] = ("brotli", "deflate", "isal", "lz4", "zstandard")
+    uses: tuple[str, ...] = ("brotli", "isal", "lz4", "zstandard")
 
     def sniff(self, name: str, head: bytes) -> bool:
         """See `Source.sniff`."""
