@@ -14,6 +14,7 @@ import pytest
 from curate.errors import InputError
 from curate.source import doc_id
 from curate.sources import source_of
+from tests.helpers import ROOT
 from tests.sources.build import read, whole
 
 N, STEP = 300, 50
@@ -115,7 +116,8 @@ def test_a_program_that_ends_at_once_over_a_broken_file_ends_in_order(tmp_path: 
     """Arrow's thread must have let go of the file by then: it aborted one program in five."""
     path = tmp_path / "a.arrow"
     path.write_bytes(b"ARROW1\0\0" + b"\xff" * 500 + b"ARROW1")
-    told = "from curate.sources import source_of\nfrom tests.sources.build import whole\nfrom pathlib import Path\n"
+    told = f"import sys\nsys.path.append({str(ROOT)!r})\n"  # behind the installed package, if that is what is tested
+    told += "from curate.sources import source_of\nfrom tests.sources.build import whole\nfrom pathlib import Path\n"
     told += f"source_of('arrow').schema_of(whole(Path({str(path)!r}), 'arrow'))"
     ends = [subprocess.run([sys.executable, "-c", told], capture_output=True, check=False) for _ in range(4)]
     assert [end.returncode for end in ends] == [1] * 4
