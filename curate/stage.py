@@ -16,16 +16,31 @@ class Verdict:
 
     `columns` adds or replaces columns, each of length n. `drop_reason` is string[n], null to keep;
     None keeps all. The stage never drops rows itself: the runner does, and so accounts for them.
+    `fired` tells, by the name of a rule, how many of the n docs break it and how many break no rule before it;
+    the runner adds these up, so that a rule which never or always fires is seen.
     """
 
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
     drop_reason: pa.Array | None = None
+    fired: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Stage(Protocol):
     """A registered, frozen dataclass; its fields are the step's parameters.
 
-    A stage may also define `explain(reason, signals) -> str`: the numbers behind a reason, for `curate why`.
+    What a stage may also define:
+
+    - `explain(reason, signals) -> str`: the numbers behind a reason, for `curate why`.
+    - `measures: tuple[str, ...]`, names of text signals (`curate.signals.SIGNALS`) that it reads as columns. The recipe
+      puts a `signals` step above it that measures them, see `curate.measuring`. Such a stage has a field
+      `suffix: str = ""`, which the recipe sets: a signal's column is called its name and the suffix.
+    - `decides: tuple[str, ...]` and `decide(batch) -> pa.Array`, for a decision that can be made again from columns.
+      `decides` names the parameters that play a part in `decide` and in no column the stage writes; a key of a
+      mapping is `thresholds.min_words`. `decide` returns the drop_reason, string[n], of docs from the columns that
+      the stage reads or writes (`decides_by`), never from `text`. `__call__` writes the columns and calls it.
+    - `decides_by: tuple[str, ...]`, the columns `decide` reads.
+    - `checks_columns(columns)`: given the type of each column that stands above (None where it is not known), raises
+      InputError for one that is missing or of no use. It is asked before any data is read.
     """
 
     reads: tuple[str, ...]
