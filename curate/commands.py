@@ -153,9 +153,10 @@ def _option_type(kind: Any) -> Any:
     """Return the type of a command-line option for a parameter's type; None if it is for recipes only."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        inner = [a for a in args if a is not type(None)]
-        option = _option_type(inner[0]) if len(inner) == 1 else None
-        return None if option is None else option | None
+        options = [option for a in args if a is not type(None) if (option := _option_type(a)) is not None]
+        if not options:
+            return None
+        return options[0] | None if type(None) in args else options[0]
     if origin is tuple:
         return list[args[0]] if args[:1] in ((str,), (Path,)) else None  # type: ignore[valid-type]
     return kind if origin is Literal or kind in (str, int, float, bool, Path) else None

@@ -12,6 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from curate.errors import InputError, RecipeError
 from curate.plan import Plan
 from curate.receipts import sha256_of
@@ -194,10 +196,16 @@ def _digest(value: Any) -> str:
 
 def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> None:
     """Raise RecipeError, with its line, for the first step that reads what nobody wrote above it."""
-    columns = set(available)
+    types = dict(available) if isinstance(available, Mapping) else dict.fromkeys(available)
+    columns = set(types)
     for above, step in enumerate(recipe.steps):
         if skipped_on_text(step, columns):
             continue
+        if check := getattr(step.spec, "checks_columns", None):
+            try:
+                check(types)
+            except InputError as error:
+                raise RecipeError(f"step `{step.id}`: {error}", step.where) from error
         missing = [name for name in step.spec.reads if name not in columns]
         if missing:
             writers = (
@@ -208,9 +216,10 @@ def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> No
                 f"step `{step.id}` reads the column `{missing[0]}`, which nothing above writes{hint}", step.where
             )
         _check_needs(recipe, above)
-        columns |= set(step.spec.writes)
+        types |= step.spec.writes
         if step.mode == "tag":
-            columns.add(step.tag_column)
+            types[step.tag_column] = pa.string()
+        columns = set(types)
 
 
 def skipped_on_text(step: Step, columns: set[str]) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from curate.errors import CurateError, InputError, RecipeError
+from curate.measuring import with_signals
 from curate.registry import Param, nearest, params, step_class
 
 MAX_RECIPE_BYTES = 1 << 20
@@ -79,7 +80,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A checked recipe."""
+    """A checked recipe. Its steps hold those that measure what the given ones decide by, see `curate.measuring`."""
 
     name: str
     steps: tuple[Step, ...]
@@ -90,6 +91,9 @@ class Recipe:
     max_file_bytes: int | None = None  # of a file in documents/; None: one file per shard
     seed: int | None = None  # of all steps that draw and are not given one of their own
     folder: str = "."  # relative source paths start here; own stages are imported from here
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", with_signals(self.steps))
 
     def seeded(self) -> Recipe:
         """Return the recipe with its seed handed to the steps that have one and were not given their own."""
@@ -349,10 +353,15 @@ def check_source_name(name: str, where: str = "") -> None:
 def coerce(value: Any, kind: Any, what: str) -> Any:
     """Return `value` as `kind`, or raise InputError. Numbers are never made from words, nor words from numbers."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return value  # the step looks at it itself
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
-        return coerce(value, next(a for a in args if a is not type(None)), what)
+        choices = [a for a in args if a is not type(None)]
+        wanted = isinstance(value, (list, tuple))  # of `one name | list of rules` the one that has the value's form
+        fit = [a for a in choices if (typing.get_origin(a) in (tuple, list)) == wanted]
+        return coerce(value, (fit or choices)[0], what)
     if origin is Literal:
         if value in args and not isinstance(value, bool):
             return value
@@ -377,7 +386,7 @@ def coerce(value: Any, kind: Any, what: str) -> Any:
     elif kind is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-    elif isinstance(kind, type) and kind is not Any and isinstance(value, kind):  # a set[str] is none that is allowed
+    elif isinstance(kind, type) and isinstance(value, kind):  # a set[str] is none that is allowed
         return value
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
     hint = " (quote it)" if kind is str and value is not None and not isinstance(value, (list, dict)) else ""

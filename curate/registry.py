@@ -44,8 +44,11 @@ STEPS: Mapping[str, Entry] = {
         "curate.stages.normalize", "Normalize", "stage", "Repair mojibake, apply NFC, fold white space."
     ),
     "language": Entry("curate.stages.language", "Language", "stage", "Identify the language; keep the ones you name."),
+    "signals": Entry(
+        "curate.stages.signals", "Signals", "stage", "Measure numbers of the text, as columns that rules decide by."
+    ),
     "quality": Entry(
-        "curate.stages.quality", "Quality", "stage", "Measure text signals and apply a published set of rules."
+        "curate.stages.quality", "Quality", "stage", "Drop docs by a published set of rules, or by rules of your own."
     ),
     "toxicity": Entry(
         "curate.stages.toxicity", "Toxicity", "stage", "Score toxic vocabulary by density, not by single words."
@@ -71,7 +74,7 @@ STEPS: Mapping[str, Entry] = {
 def stage(
     *,
     version: int,
-    reads: Sequence[str],
+    reads: Sequence[str] | None = None,
     writes: Mapping[str, pa.DataType] | None = None,
     reasons: Sequence[str] | None = None,
     uses: Sequence[str] = (),
@@ -79,16 +82,18 @@ def stage(
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a stage: a frozen dataclass that carries its contract.
 
-    A class whose columns or reasons depend on its parameters leaves `writes` or `reasons` out and defines
+    A class whose columns or reasons depend on its parameters leaves `reads`, `writes` or `reasons` out and defines
     a property of that name. `uses` names distributions whose version can change the output, `assets` files
     under `curate/assets/`; both enter the key of a phase.
     """
-    contract = {"version": version, "reads": tuple(reads), "uses": tuple(uses), "assets": tuple(assets)}
+    contract: dict[str, Any] = {"version": version, "uses": tuple(uses), "assets": tuple(assets)}
+    if reads is not None:
+        contract["reads"] = tuple(reads)
     if writes is not None:
         contract["writes"] = dict(writes)
     if reasons is not None:
         contract["reasons"] = tuple(reasons)
-    return _contracted("stage", contract, required=("writes", "reasons"))
+    return _contracted("stage", contract, required=("reads", "writes", "reasons"))
 
 
 @dataclass_transform(frozen_default=True)
@@ -126,7 +131,8 @@ def _contracted(kind: str, contract: dict[str, Any], required: Sequence[str]) ->
             if name not in contract and not isinstance(getattr(cls, name, None), property):
                 raise TypeError(f"{cls.__name__}: give `{name}` to @stage or define a property of that name")
         for name, value in contract.items():
-            setattr(cls, name, value)
+            if not isinstance(getattr(cls, name, None), property):  # else it depends on the parameters
+                setattr(cls, name, value)
         cls.kind = kind  # type: ignore[attr-defined]
         return dataclasses.dataclass(frozen=True)(cls)
 

@@ -1,118 +1,201 @@
-"""Measure text signals and drop docs by a published set of rules: Gopher, Gopher's repetition rules, C4."""
+"""Drop docs by rules over columns: a published set such as Gopher's, FineWeb's or C4's, or rules of one's own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import InputError
 from curate.registry import nearest, stage
+from curate.rules import CHARS, Rule, RuleSet, RuleSetName, check_limit, rule_set
+from curate.signals import SIGNALS, UNMEASURED
 from curate.stage import Verdict, first_reason, flag
-from curate.stages.rules import RULE_SETS, Rule
 
-WORDS = "n_words__spacy_en"
+Columns = Mapping[str, pa.Array]
+OWN_LINES = "c4"  # begins the names of what is counted by limits of one's own; the published have c4_tfds, c4_datatrove
 
 
-@stage(version=1, reads=["text"], assets=["text_tables.npz"], uses=["numba"])
+@stage(version=2, assets=["text_tables.npz"], uses=["numba"])
 class Quality:
     """Drop docs that break a rule of the set `rules`; the reason names the first rule broken.
 
-    Shapes: reads text[n_docs]; writes int64[n_docs] signals, null where the text is null or too long to measure. `c4`
-    also drops lines, so it rewrites `text` (of kept docs only). Raises InputError for a threshold no rule has.
-    Sources: Rae et al. 2021 (Gopher, arXiv:2112.11446) appendix A.1.1 and table A1; Raffel et al. 2020 (T5,
-    arXiv:1910.10683) section 2.2; the variants and numbers are datatrove's (`curate.stages.rules`).
+    Decides by arithmetic over int64[n_docs] signals that a `signals` step above measured, and touches no text: a
+    threshold may be changed without measuring again. The sets c4 and refinedweb also drop lines, so they rewrite
+    `text`, of kept docs only. Rules, limits and sources of each set: `curate.rules` and docs/quality.md.
 
-    Words are spaCy's English words, as in datatrove; sentences those of its rule-based sentencizer. Gopher's stop words
-    are English: other languages lose nearly all docs to `too_few_stop_words`, so put `language` before, or set
-    `min_stop_words: 0`.
-    Differs from datatrove: a blank text is `empty` (its repetition filter keeps white space); a doc of more than
-    1,048,576 words is `too_many_words` under every set; a page with both faults is `lorem_ipsum` before `curly_bracket`
-    whichever stands first; a threshold of 0 is a limit, not a rule switched off (use .inf for a maximum); case is
-    folded in ASCII only when C4's phrases are looked for.
+    Rules of one's own are `{signal, per, min, max, reason}`: a doc is dropped for `reason` where signal / per (or
+    signal alone) is below `min` or above `max`. A signal is one of `curate.signals`, or a column of numbers that a step
+    above or the input has; a doc for which such a column is null is `not_measured`. A limit itself is kept; 0 / 0
+    breaks no rule; a limit of .inf switches a maximum off.
+
+    Raises InputError for a set, a signal or a threshold that is not there, and for a limit that is no number.
+    Differs from the code that the sets follow: a blank text is `empty`; a doc of more than 1,048,576 words is
+    `too_many_words` and one of more than 1,048,576 lines `too_many_lines`, where the rules look at words or lines; of
+    two faults in a page of C4 the first is `lorem_ipsum`, whichever stands first.
     """
 
-    rules: Annotated[Literal["gopher", "gopher_repetition", "c4"], "the set of rules"]
+    rules: Annotated[
+        RuleSetName | tuple[Mapping[str, Any], ...], "a set of rules by name; in recipes also a list of one's own"
+    ]
     thresholds: Annotated[Mapping[str, float] | None, "other limits than the published ones, by name"] = None
-    terminal_punctuation: Annotated[bool, "c4: keep only lines that end in . ? ! or a quotation mark"] = True
+    terminal_punctuation: Annotated[bool, "c4: keep only lines that end like a sentence"] = True
+    suffix: Annotated[str, "behind the names of the signals; set where the text was rewritten above"] = ""
+
+    decides = ("rules", "thresholds")
 
     def __post_init__(self) -> None:
-        if self.rules not in RULE_SETS:
-            raise InputError(f"quality: unknown rules {self.rules!r}{nearest(self.rules, RULE_SETS)}")
-        known = RULE_SETS[self.rules].thresholds
+        known = self.rule_set.thresholds
         for name, value in (self.thresholds or {}).items():
             if name not in known:
-                raise InputError(f"quality: {self.rules} has no threshold {name!r}{nearest(name, known)}")
-            if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-                raise InputError(f"quality: threshold {name} must be a number, not {value!r}")
+                which = self.rules if isinstance(self.rules, str) else "this list of rules"
+                raise InputError(f"quality: {which} has no threshold {name!r}{nearest(name, known)}")
+            check_limit(value, f"quality: threshold {name}")
+
+    @property
+    def rule_set(self) -> RuleSet:
+        """The rules, held against the signals that fit the parameters."""
+        found = rule_set(self.rules)
+        if not found.lines.startswith("c4"):
+            return found
+        given = self.thresholds or {}
+        if any(given.get(name, value) != value for name, value in found.measuring.items()):
+            return found.counted_by(OWN_LINES)
+        return found if self.terminal_punctuation else found.counted_by(f"{found.lines}_any_end")
 
     @property
     def limits(self) -> dict[str, float]:
         """Every threshold of the set by name, the given ones in place of the published."""
-        return {**RULE_SETS[self.rules].thresholds, **(self.thresholds or {})}
+        return {**rule_set(self.rules).thresholds, **(self.thresholds or {})}
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The signals of the text that a step above must measure."""
+        return () if self._counts else tuple(name for name in self._names if name in SIGNALS)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        text = ("text",) if self.rule_set.lines else ()
+        return text if self._counts else (*text, *map(self._column, self._names))
 
     @property
     def writes(self) -> Mapping[str, pa.DataType]:
-        rules = RULE_SETS[self.rules].rules
-        names = [WORDS, *(rule.signal for rule in rules), *(rule.per for rule in rules if rule.per)]
-        signals = dict.fromkeys([*names, *_ALSO_WRITES[self.rules]], pa.int64())
-        return {"text": pa.string(), **signals} if self.rules == "c4" else signals
+        text = {"text": pa.string()} if self.rule_set.lines else {}
+        return {**text, **dict.fromkeys(map(self._column, self._names), pa.int64())} if self._counts else text
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(["empty", "too_many_words", *(rule.reason for rule in RULE_SETS[self.rules].rules)]))
+        empty = ["empty"] if CHARS in self._names else []
+        missing = (why for name in self._names if (why := self._why_null(name)))
+        return tuple(dict.fromkeys([*empty, *missing, *(rule.reason for rule in self.rule_set.rules)]))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """What is decided by: signals of the text and columns of other steps, without the suffix."""
+        found = self.rule_set
+        names = [name for rule in found.rules for name in rule.columns]
+        words = [found.words] if found.words else []
+        of_text = [CHARS] if words or any(name in SIGNALS for name in names) else []
+        return tuple(dict.fromkeys([*of_text, *words, *names]))
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the step counts C4's lines itself: by limits of one's own there is no published signal."""
+        return self.rule_set.lines == OWN_LINES
+
+    def _column(self, name: str) -> str:
+        return name + self.suffix if name in SIGNALS or name.startswith(f"{OWN_LINES}_") else name
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
-        text = batch["text"]
-        columns, rewritten = self._measure(text)
-        n_words = columns[WORDS]
-        reason = first_reason(
-            flag(pc.or_kleene(pc.is_null(text), pc.equal(n_words, 0)), "empty"),
-            flag(pc.is_null(n_words), "too_many_words"),
-            *(_broken(rule, columns, self.limits[rule.limit]) for rule in RULE_SETS[self.rules].rules),
-        )
-        if rewritten is not None:
-            columns["text"] = pc.if_else(pc.is_null(reason), rewritten, text.cast(pa.string()))
-        return Verdict(columns, reason)
+        columns = _columns(batch)
+        written = {}
+        if self._counts:
+            from curate.line_edits import count_lines  # imports numba
 
-    def explain(self, reason: str, signals: Mapping[str, int]) -> str:
+            counted = count_lines(batch["text"], str(self.rules), self.limits, self.terminal_punctuation)
+            written = {self._column(name): counted[name] for name in self._names}
+        reason, fired = self._judge({**columns, **written})
+        if self.rule_set.lines:
+            from curate.line_edits import edited
+
+            kept = pc.is_null(reason)
+            written["text"] = edited(batch["text"], kept, str(self.rules), self.limits, self.terminal_punctuation)
+        return Verdict(written, reason, fired)
+
+    def decide(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return string[n_docs]: the drop_reason, from the columns that the step reads and writes, without the text."""
+        return self._judge(_columns(batch))[0]
+
+    def explain(self, reason: str, signals: Mapping[str, Any]) -> str:
         """Return the numbers behind a reason: `n_ellipses / n_words__spacy_en = 0.2 > 0.1 (max_ellipses_per_word)`."""
-        for rule in RULE_SETS[self.rules].rules:
-            if rule.reason == reason and rule.signal in signals and (rule.per is None or signals.get(rule.per)):
-                value = signals[rule.signal] / signals[rule.per] if rule.per else signals[rule.signal]
-                name = f"{rule.signal} / {rule.per}" if rule.per else rule.signal
-                sign = "<" if rule.side == "below" else ">"
-                limit = self.limits[rule.limit]
-                if (value < limit) if rule.side == "below" else (value > limit):  # a reason may have two rules
-                    return f"{name} = {value:.4g} {sign} {limit:g} ({rule.limit})"
+        limits = self.limits
+        for rule in self.rule_set.rules:
+            columns = [self._column(name) for name in rule.columns]
+            values = [float(signals[name]) for name in columns if signals.get(name) is not None]
+            if rule.reason != reason or len(values) < len(columns) or values[1:] == [0]:
+                continue
+            value, limit = values[0] / math.prod(values[1:]) / rule.scale, limits[rule.limit]
+            if (value < limit) if rule.side == "below" else (value > limit):  # a reason may have two rules
+                name = " / ".join([*columns, *([str(rule.scale)] if rule.scale != 1 else [])])
+                return f"{name} = {value:.4g} {'<' if rule.side == 'below' else '>'} {limit:g} ({rule.limit})"
         return ""
 
-    def _measure(self, text: pa.Array) -> tuple[dict[str, pa.Array], pa.Array | None]:
-        from curate.kernels.text import signals  # imports numba
+    def checks_columns(self, columns: Mapping[str, pa.DataType | None]) -> None:
+        """Raise InputError for a rule over a column that nothing above writes, or that holds no numbers."""
+        for name in self._names:
+            if name in SIGNALS or self._counts:
+                continue
+            if name not in columns:
+                raise InputError(
+                    f"quality: no signal and no column {name!r} above{nearest(name, [*SIGNALS, *columns])}"
+                )
+            kind = columns[name]
+            if kind is not None and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                raise InputError(f"quality: the column {name!r} is {kind}; a rule needs numbers")
 
-        if self.rules == "gopher":
-            return signals.gopher_signals(text), None
-        if self.rules == "gopher_repetition":
-            return signals.repetition_signals(text), None
-        limits = self.limits
-        return signals.c4_signals(
-            text,
-            min_words=limits["min_words_per_line"],
-            max_word_chars=limits["max_word_chars"],
-            terminal_punctuation=self.terminal_punctuation,
+    def _judge(self, columns: Columns) -> tuple[pa.Array, dict[str, tuple[int, int]]]:
+        """Return string[n_docs] reasons, and by the name of a limit (docs that break it, those it is the first for)."""
+        reason = self._unmeasured(columns)
+        limits, fired = self.limits, {}
+        for rule in self.rule_set.rules:
+            broken = self._broken(rule, columns, limits[rule.limit])
+            first = pc.and_(broken, pc.is_null(reason))
+            fired[rule.limit] = (broken.true_count, first.true_count)
+            reason = first_reason(reason, flag(broken, rule.reason))
+        return reason, fired
+
+    def _broken(self, rule: Rule, columns: Columns, limit: float) -> pa.Array:
+        """Return bool[n_docs]; 0 / 0 and what was not measured break nothing."""
+        value = columns[self._column(rule.signal)].cast(pa.float64())
+        if rule.per is not None:
+            value = pc.divide(value, columns[self._column(rule.per)].cast(pa.float64()))
+        if rule.scale != 1:
+            value = pc.divide(value, pa.scalar(rule.scale, pa.float64()))
+        return pc.fill_null(
+            (pc.less if rule.side == "below" else pc.greater)(value, pa.scalar(limit, pa.float64())), False
         )
 
+    def _unmeasured(self, columns: Columns) -> pa.Array:
+        """Return string[n_docs]: why a doc lacks a number that the rules need."""
+        n_docs = len(next(iter(columns.values())))
+        reason = pa.nulls(n_docs, pa.string())
+        if CHARS in self._names:
+            words = columns[self._column(self.rule_set.words or CHARS)]
+            reason = flag(pc.or_kleene(pc.is_null(columns[self._column(CHARS)]), pc.equal(words, 0)), "empty")
+        for name in self._names:
+            if why := self._why_null(name):
+                reason = first_reason(reason, flag(pc.is_null(columns[self._column(name)]), why))
+        return reason
 
-# Signals that no rule uses, but that an audit wants.
-_ALSO_WRITES = {"gopher": (), "gopher_repetition": (), "c4": ("c4_lines", "c4_kept_lines")}
+    def _why_null(self, name: str) -> str | None:
+        """Return what a doc is that lacks a number, though it has a text."""
+        if name in SIGNALS:
+            return UNMEASURED.get(SIGNALS[name].family)
+        return "too_many_words" if self._counts else "not_measured"
 
 
-def _broken(rule: Rule, columns: Mapping[str, pa.Array], limit: float) -> pa.Array:
-    """Return string[n]: the rule's reason where it is broken; 0 / 0 breaks nothing."""
-    value = columns[rule.signal].cast(pa.float64())
-    if rule.per is not None:
-        value = pc.divide(value, columns[rule.per].cast(pa.float64()))
-    return flag((pc.less if rule.side == "below" else pc.greater)(value, limit), rule.reason)
+def _columns(batch: pa.RecordBatch) -> Columns:
+    return dict(zip(batch.schema.names, batch.columns, strict=True))

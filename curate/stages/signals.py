@@ -1,0 +1,54 @@
+"""Measure numbers of the text in compiled passes, and keep them as columns; what follows from them is decided later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import pyarrow as pa
+
+from curate.errors import InputError
+from curate.registry import nearest, stage
+from curate.signals import SETS, SIGNALS
+from curate.stage import Verdict
+
+
+@stage(version=1, reads=["text"], reasons=[], assets=["text_tables.npz"], uses=["numba"])
+class Signals:
+    """Measure signals of the text: int64[n_docs] columns, null where a doc was not measured.
+
+    A signal is a whole number: a count, or the numerator or denominator of a fraction, so that a rule may divide as its
+    source does. Names and sources: `curate.signals`. Those that depend on what a word is end in `__spacy_en`,
+    `__unicode` or `__whitespace`. A null text has null signals; a text of more than 1,048,576 words has null in those
+    that need its words, never a part of the number.
+
+    Recipes seldom name this step: one is put above the first step that decides by signals, with all that the steps
+    below it need, up to the next step that rewrites the text. Name it to keep more than the rules use (`redpajama2`).
+    Raises InputError for a name that is neither a signal nor a set of signals.
+    """
+
+    measure: Annotated[tuple[str, ...], "signals, or sets of signals such as gopher, c4, redpajama2"]
+    suffix: Annotated[str, "behind the names of the columns; set where the text was rewritten above"] = ""
+
+    def __post_init__(self) -> None:
+        if not self.measure:
+            raise InputError("signals: `measure` is empty; name signals or sets of signals")
+        for name in self.measure:
+            if name not in SIGNALS and name not in SETS:
+                raise InputError(f"signals: unknown signal {name!r}{nearest(name, [*SIGNALS, *SETS])}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signals asked for, each once, in the order of the table."""
+        wanted = {name for entry in self.measure for name in SETS.get(entry, (entry,))}
+        return tuple(name for name in SIGNALS if name in wanted)
+
+    @property
+    def writes(self) -> Mapping[str, pa.DataType]:
+        return {name + self.suffix: pa.int64() for name in self.names}
+
+    def __call__(self, batch: pa.RecordBatch) -> Verdict:
+        from curate.kernels.text.measure import measure  # imports numba
+
+        found = measure(batch["text"], self.names)
+        return Verdict({name + self.suffix: found[name] for name in self.names})
