@@ -86,8 +86,8 @@ def _without_secrets(spec: SourceSpec) -> SourceSpec:
     return replace(spec, paths=tuple(bare(path) if is_remote(path) else path for path in spec.paths), base=base)
 
 
-def _source_columns(plan: Plan) -> Iterator[set[str]]:
-    """Yield the columns that docs of the inputs will have; files with columns are opened for it.
+def _source_columns(plan: Plan) -> Iterator[dict[str, pa.DataType]]:
+    """Yield the columns that docs of the inputs will have, with types; files with columns are opened for it.
 
     Raises InputError where two files have one column with types that cannot be brought together.
     """
@@ -104,7 +104,7 @@ def _source_columns(plan: Plan) -> Iterator[set[str]]:
             for piece, schema in zip(found.values(), schemas, strict=True):
                 for field in schema:
                     _check_drift(field, piece.path, *known.setdefault(field.name, (field, piece.path)))
-                yield set(schema.names)
+                yield {field.name: field.type for field in schema}
         except RemoteError as error:
             raise InputError(str(error)) from error
         finally:
