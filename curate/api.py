@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from curate.comparison import Comparison, compare
+from curate.export_shards import Exported, export_shards
 from curate.inspection import Removed, RunStatus, gc, status
 from curate.recipe import Recipe, load_recipe, make_step, parse_recipe
 from curate.registry import STEPS
+from curate.retune import Retuned, retune
 from curate.runner import RunOptions, Summary, plan_for, run_recipe
 from curate.verify import verify
 from curate.why import Life, why
 
 __all__ = [
-    "Comparison", "Life", "Recipe", "Removed", "RunOptions", "RunStatus", "Summary", "compare", "gc", "ingest",
-    "load_recipe", "parse_recipe", "plan", "run", "run_step", "status", "steps", "verify", "why",
+    "Comparison", "Exported", "Life", "Recipe", "Removed", "Retuned", "RunOptions", "RunStatus", "Summary", "compare",
+    "export_shards", "gc", "ingest", "load_recipe", "parse_recipe", "plan", "retune", "run", "run_step", "status",
+    "steps", "verify", "why",
 ]  # fmt: skip
 
 PathLike = str | os.PathLike[str]

@@ -77,7 +77,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_root)
     questions: tuple[Callable[..., None], ...] = (why, status, verify, gc, steps)
-    for function in (run, plan):
+    for function in (run, plan, retune):
         app.command(rich_help_panel="Runs")(guarded(function))
     ingest = step_command("extract", recipe_name="ingest", doc=INGEST) if wanted == "ingest" else _listed
     app.command("ingest", help=ingest.__doc__ if wanted == "ingest" else INGEST, rich_help_panel="Runs")(
@@ -89,6 +89,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
             command = with_comparison(command)
         help_text = command.__doc__ if wanted == _dashed(name) else entry.summary
         app.command(_dashed(name), help=help_text, rich_help_panel="Steps, as recipes of one step")(guarded(command))
+    app.command("export-shards", rich_help_panel="Runs")(guarded(export_shards))
     for question in questions:
         app.command(rich_help_panel="Questions")(guarded(question))
     for name, summary in TRAINER.items():
@@ -188,6 +189,30 @@ def plan(
     _answer({**found, "shards": planned.to_json()}, plan_lines(found), as_json)
 
 
+def retune(
+    run: RunFolder,
+    settings: Annotated[
+        list[str], typer.Option("--set", metavar="ID.PARAM=VALUE", help="What changes, such as quality.min_words=20.")
+    ],
+    out: Out = Path("out"),
+    documents: Annotated[bool, typer.Option("--documents", help="Also write the docs that are kept now.")] = False,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Decide again with other limits, from the signals a tagged run stored; show which docs that changes.
+
+    Steps with `mode: tag` store what they measured. Where only their limits change, no text is read; else the
+    recipe runs again into the output folder, from the first phase that differs, and says why.
+    """
+    from curate import api
+    from curate.progress import reporter_for_stderr
+    from curate.tell import retune_lines
+
+    reporter = reporter_for_stderr()
+    found = api.retune(run, settings, out, documents=documents, workers=workers, reporter=reporter)
+    _answer(dataclasses.asdict(found), retune_lines(found), as_json)
+
+
 def why(
     run: RunFolder,
     page: Annotated[str, typer.Argument(help="A URL, or a doc_id of 32 hex digits.")],
@@ -242,6 +267,20 @@ def gc(
     removed = api.gc(run, dry_run=dry_run)
     line = f"{'would remove' if dry_run else 'removed'} {len(removed.paths)} files, {removed.n_bytes:,} bytes"
     _answer(dataclasses.asdict(removed), [line], as_json)
+
+
+def export_shards(
+    shards: Annotated[Path, typer.Argument(help="Folder of token shards, or a run that has one.")],
+    format: Annotated[str, typer.Option(help="megatron, nanogpt, llm.c or datatrove.")],
+    out: Out = Path("out"),
+    as_json: Json = False,
+) -> None:
+    """Write token shards in the layout of another trainer; the same tokens are linked, not copied."""
+    from curate import api
+
+    found = api.export_shards(shards, format, out)
+    line = f"{found.n_docs:,} docs, {found.n_tokens:,} tokens as {found.format}: {len(found.files)} files → {found.out}"
+    _answer(dataclasses.asdict(found), [line], as_json)
 
 
 def steps(

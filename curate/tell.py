@@ -6,8 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from curate.inspection import RunStatus
+from curate.retune import Retuned
+from curate.retune.page import unit_name
 from curate.verify import Verdict
 from curate.why import Life
+
+MAX_ROWS = 8  # of a table on the terminal
+MAX_EXAMPLES = 5
 
 
 def life_lines(life: Life) -> Iterator[str]:
@@ -63,6 +68,42 @@ def verdict_lines(found: Verdict) -> Iterator[str]:
     yield f"{kind} of {found.n_shards} shards, {found.n_files} files: {result}"
     if found.deep and found.ok:
         yield f"{found.n_docs_in:,} docs in = {found.n_docs_kept:,} kept + {found.n_docs_left:,} in the ledger"
+
+
+def retune_lines(found: Retuned) -> Iterator[str]:
+    """Yield what a retune changes: totals, the rules, languages and sites that change most, some docs."""
+    unit = unit_name(found.unit)
+    if found.ran_again:
+        yield f"the recipe ran again: {found.ran_again}"
+    yield f"kept: {_before_and_now(found.totals, unit)}"
+    groups = (
+        ("rules: docs dropped", found.rules),
+        ("languages: docs kept", found.languages),
+        ("sites: docs kept", found.sites),
+    )
+    for title, rows in groups:
+        changed = [row for row in rows if row["docs_before"] != row["docs_after"]]
+        if changed:
+            yield title
+        for row in changed[:MAX_ROWS]:
+            yield f"  {row['key'] or '(none)':<40} {_before_and_now(row, unit)}"
+        if len(changed) > MAX_ROWS:
+            yield f"  and {len(changed) - MAX_ROWS} more in the report"
+    for kind, docs in found.examples.items():
+        yield f"{kind}, such as"
+        for doc in docs[:MAX_EXAMPLES]:
+            numbers = doc["because_before"] if kind == "kept again" else doc["because_after"]
+            because = f"   {numbers}" if numbers else ""
+            yield f"  {doc['url'] or doc['doc_id']}   {doc['before']} → {doc['after']}{because}"
+    if not any(row["docs_before"] != row["docs_after"] for row in found.rules):
+        yield "no doc changes"
+    yield f"→ {found.out}" if found.wrote_anything else f"nothing to do, {found.out} holds this retune"
+
+
+def _before_and_now(row: Mapping[str, int], unit: str | None) -> str:
+    change = row["docs_after"] - row["docs_before"]
+    sizes = f"; {row['units_before']:,} → {row['units_after']:,} {unit}" if unit else ""
+    return f"{row['docs_before']:,} → {row['docs_after']:,} docs ({change:+,}){sizes}"
 
 
 def plan_lines(found: Mapping[str, Any]) -> Iterator[str]:

@@ -37,7 +37,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("curate.cli",),
     ("curate.commands", "curate.reference", "curate.side_by_side", "curate.tell"),
     ("curate.api",),
-    ("curate.why", "curate.verify", "curate.inspection", "curate.comparison"),
+    ("curate.why", "curate.verify", "curate.inspection", "curate.comparison", "curate.retune", "curate.export_shards"),
     ("curate.runner",),
     ("curate.training",),
     ("curate.progress", "curate.publish"),

@@ -33,22 +33,22 @@ _SCALE = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the page. The same report gives the same bytes."""
+    return render_page("curate.folds.report", "report.html.j2", report=report, unit=report["unit"], losing=charts.losing(report))  # fmt: skip
+
+
+def render_page(package: str, template: str, **values: Any) -> str:
+    """Return a page from a template of a package, with the style of reports and the filters below."""
     style = (files("curate.folds.report") / "page.css").read_text("utf-8").strip()
     style_hash = b64encode(sha256(f"\n{style}\n".encode()).digest()).decode()
-    return (
-        _environment()
-        .get_template("page")
-        .render(report=report, unit=report["unit"], losing=charts.losing(report), style=style, style_hash=style_hash)
-    )
+    return _environment(package, template).get_template("page").render(style=style, style_hash=style_hash, **values)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(package: str, template: str) -> Environment:
     from jinja2 import DictLoader, Environment, StrictUndefined
 
-    template = (files("curate.folds.report") / "report.html.j2").read_text("utf-8")
     environment = Environment(
-        loader=DictLoader({"page": template}),
+        loader=DictLoader({"page": (files(package) / template).read_text("utf-8")}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

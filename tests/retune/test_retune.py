@@ -1,0 +1,214 @@
+"""Deciding again from stored signals gives what a full run with those limits gives, and says what changed."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curate import api
+from curate.errors import InputError
+from tests.retune.conftest import TAGGING, dropping
+from tests.runs import contents, curate, documents, ledger, recipe_file, said_in_one_line, tree
+
+Tagged = tuple[Path, list[Path]]
+LIMITS = {
+    "quality.min_words": (0, 20, 49, 50, 80, 150),
+    "quality.min_stop_words": (0, 1, 5),
+    "quality.max_hash_signs_per_word": (0, 0.1, 0.5),
+    "quality.max_bullet_line_frac": (0.1, 0.9, 1),
+    "repetition.max_dup_line_frac": (0, 0.3, 0.5, 0.9),
+    "repetition.max_dup5_char_frac": (0.01, 0.15, 1),
+    "language.min_score": (0, 0.3, 0.5, 0.9),
+    "language.keep": (["en"], ["de"], ["en", "de"]),
+}
+
+
+def decisions(out: Path) -> dict[str, dict[str, Any]]:
+    rows = pa.concat_tables([pq.read_table(f) for f in sorted((out / "decisions").glob("*.parquet"))]).to_pylist()
+    return {row["doc_id"]: row for row in rows}
+
+
+def steps_with(settings: dict[str, Any]) -> list[Any]:
+    """Return the recipe's steps, dropping, with these limits."""
+    steps = {
+        (given.get("id") or name): (name, copy.deepcopy(given)) for s in dropping(TAGGING) for name, given in s.items()
+    }
+    for key, value in settings.items():
+        step, _, name = key.partition(".")
+        given = steps[step][1]
+        if step == "language":
+            given[name] = value
+        else:
+            given.setdefault("thresholds", {})[name] = value
+    return [{name: given} for name, given in steps.values()]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_it_decides_as_a_full_run_with_these_limits_does(tmp_path: Path, tagged: Tagged, seed: int) -> None:
+    run, files = tagged
+    draw = random.Random(seed)
+    settings = {key: draw.choice(LIMITS[key]) for key in sorted(draw.sample(sorted(LIMITS), 3))}
+    found = api.retune(run, [f"{key}={json.dumps(value)}" for key, value in settings.items()], tmp_path / "again")
+    assert found.ran_again is None
+    api.run(recipe_file(tmp_path, *steps_with(settings)), files, tmp_path / "full", workers=1, shard_bytes=20_000)
+    left = {row["doc_id"]: (row["step"], row["reason"]) for row in ledger(tmp_path / "full")}
+    kept = set(documents(tmp_path / "full")["doc_id"].to_pylist())
+    made = decisions(tmp_path / "again")
+    assert {doc: (row["step"], row["reason"]) for doc, row in made.items() if not row["kept"]} == left
+    assert {doc for doc, row in made.items() if row["kept"]} == kept
+    again = {row["doc_id"]: (row["step"], row["reason"]) for row in ledger(tmp_path / "again")}
+    assert again == left
+    assert found.totals["docs_after"] == len(kept)
+
+
+def test_what_was_before_is_what_the_tags_say(tmp_path: Path, tagged: Tagged) -> None:
+    run, _ = tagged
+    api.retune(run, ["quality.min_words=20"], tmp_path / "again")
+    made = decisions(tmp_path / "again")
+    rows = documents(run).to_pylist()
+    assert len(made) == len(rows)
+    for row in rows:
+        tags = [
+            (name, row[f"{name}_reason"]) for name in ("language", "repetition", "quality") if row[f"{name}_reason"]
+        ]
+        before = made[row["doc_id"]]
+        assert (before["step_before"], before["reason_before"]) == (tags[0] if tags else (None, None))
+        assert before["kept_before"] == (not tags)
+
+
+def test_the_report_counts_what_the_decisions_say(tmp_path: Path, tagged: Tagged) -> None:
+    run, _ = tagged
+    api.retune(run, ["quality.min_words=20"], tmp_path / "again")
+    report = json.loads((tmp_path / "again" / "report" / "report.json").read_text())
+    made, docs = decisions(tmp_path / "again"), {row["doc_id"]: row for row in documents(run).to_pylist()}
+    kept = [docs[doc] for doc, row in made.items() if row["kept"]]
+    assert report["totals"]["docs_after"] == len(kept) > report["totals"]["docs_before"] > 0
+    assert report["unit"].startswith("n_words")
+    assert report["totals"]["units_after"] == sum(row[report["unit"]] or 0 for row in kept)
+    for axis, key in (("languages", lambda row: row["language"]), ("sites", lambda row: row["url"].split("/")[2][4:])):
+        assert sum(row["docs_after"] for row in report[axis]) == len(kept)
+        for row in report[axis]:
+            assert row["docs_after"] == sum(key(doc) == row["key"] for doc in kept)
+    rules = {row["key"]: row["docs_after"] for row in report["rules"]}
+    assert sum(rules.values()) == len(made) - len(kept)
+    example = report["examples"]["kept again"][0]
+    assert made[example["doc_id"]]["kept"]
+    assert "min_words" in example["because_before"]
+    page = (tmp_path / "again" / "report" / "report.html").read_text()
+    assert "<script" not in page
+    assert example["url"] in page
+
+
+def test_no_text_is_read_unless_documents_are_asked_for(
+    tmp_path: Path, tagged: Tagged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[set[str]] = []
+    real = pq.ParquetFile.iter_batches
+
+    def spied(self: Any, *args: Any, columns: Any = None, **more: Any) -> Any:
+        read.append(set(columns))
+        return real(self, *args, columns=columns, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spied)
+    api.retune(tagged[0], ["quality.min_words=20"], tmp_path / "again")
+    assert read
+    assert all("text" not in columns for columns in read)
+    assert not (tmp_path / "again" / "documents").exists()
+
+
+def test_documents_holds_the_docs_that_are_kept_now(tmp_path: Path, tagged: Tagged) -> None:
+    run, _ = tagged
+    api.retune(run, ["quality.min_words=20"], tmp_path / "again", documents=True)
+    made = decisions(tmp_path / "again")
+    found = documents(tmp_path / "again")
+    texts = dict(zip(*(documents(run)[name].to_pylist() for name in ("doc_id", "text")), strict=True))
+    assert set(found["doc_id"].to_pylist()) == {doc for doc, row in made.items() if row["kept"]}
+    assert all(
+        texts[doc] == text for doc, text in zip(*(found[n].to_pylist() for n in ("doc_id", "text")), strict=True)
+    )
+    assert found["quality_reason"].null_count == found.num_rows
+    api.normalize([tmp_path / "again" / "documents"], tmp_path / "next", workers=1)  # a data set like any other
+    assert documents(tmp_path / "next").num_rows == found.num_rows
+
+
+def test_asked_for_again_it_does_nothing_and_the_same_bytes_come_out(tmp_path: Path, tagged: Tagged) -> None:
+    first = api.retune(tagged[0], ["quality.min_words=20"], tmp_path / "a")
+    before = tree(tmp_path / "a")
+    second = api.retune(tagged[0], ["quality.min_words=20"], tmp_path / "a")
+    assert (first.wrote_anything, second.wrote_anything) == (True, False)
+    assert second.totals == first.totals
+    assert tree(tmp_path / "a") == before
+    api.retune(tagged[0], ["quality.min_words=20"], tmp_path / "b")
+    folders = ("decisions", "ledger", "report")
+    assert contents(tmp_path / "a", *folders) == contents(tmp_path / "b", *folders)
+    with pytest.raises(InputError, match="holds no such retune"):
+        api.retune(tagged[0], ["quality.min_words=30"], tmp_path / "a")
+    assert tree(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("quality", "write ID.PARAM=VALUE"),
+        ("qualty.min_words=3", "did you mean 'quality'"),
+        ("quality.min_wrds=3", "did you mean 'min_words'"),
+        ("quality.min_words=many", "min_words"),
+        ("language.min_score=7", "allowed: 0 to 1"),
+        ("language.keep=[xx]", "'xx'"),
+        ("quality.min_words=[", "cannot be read as YAML"),
+    ],
+)
+def test_settings_the_recipe_cannot_have_are_refused(tmp_path: Path, tagged: Tagged, setting: str, said: str) -> None:
+    done = curate("retune", tagged[0], "--set", setting, "-o", tmp_path / "again")
+    assert done.returncode == 2
+    assert said in said_in_one_line(done)
+    assert not (tmp_path / "again").exists()
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path, tagged: Tagged) -> None:
+    import shutil
+
+    shutil.copytree(tagged[0], tmp_path / "half")
+    next((tmp_path / "half").glob("phases/*/receipts/*.json")).unlink()
+    with pytest.raises(InputError, match="not finished"):
+        api.retune(tmp_path / "half", ["quality.min_words=20"], tmp_path / "again")
+
+
+@pytest.mark.slow
+def test_a_change_that_is_measured_runs_again_from_the_first_phase_that_differs(tmp_path: Path, tagged: Tagged) -> None:
+    _, files = tagged
+    steps = [{"normalize": {"save": True}}, {"language": {"keep": ["en"], "min_score": 0.3}}, *TAGGING[1:], "report"]
+    run = tmp_path / "run"
+    api.run(recipe_file(tmp_path, *steps), files, run, workers=1)
+    found = api.retune(run, ["language.min_score=0.6"], tmp_path / "again", workers=1)
+    assert "drops docs" in str(found.ran_again)
+    steps[1] = {"language": {"keep": ["en"], "min_score": 0.6}}
+    api.run(recipe_file(tmp_path, *steps), files, tmp_path / "full", workers=1)
+    assert contents(tmp_path / "again") == contents(tmp_path / "full")
+    first = sorted(path.name for path in (run / "phases").iterdir())[0]
+    shared = next((run / "phases" / first / "docs").glob("*.parquet"))
+    assert (tmp_path / "again" / "phases" / first / "docs" / shared.name).samefile(shared)
+    assert api.verify(tmp_path / "again", deep=True).ok
+    made = json.loads((tmp_path / "again" / "retune" / "report.json").read_text())
+    kept = documents(tmp_path / "full")
+    tags = [kept[name] for name in ("repetition_reason", "quality_reason")]
+    assert made["totals"]["docs_after"] == sum(
+        a is None and b is None for a, b in zip(*(t.to_pylist() for t in tags), strict=True)
+    )
+
+
+def test_the_command_shows_what_changes_and_answers_in_json(tmp_path: Path, tagged: Tagged) -> None:
+    words = ("retune", tagged[0], "--set", "quality.min_words=20", "--set", "language.min_score=0.5")
+    done = curate(*words, "-o", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+    assert "kept: " in done.stdout
+    assert "quality: too_few_words" in done.stdout
+    asked = curate(*words, "-o", tmp_path / "b", "--json")
+    assert json.loads(asked.stdout)["totals"]["docs_after"] > 0
