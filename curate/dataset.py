@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROW_GROUP_DOCS = 1024
@@ -47,12 +45,14 @@ class DocsWriter:
 
     def _cuts(self, batch: pa.RecordBatch) -> list[int]:
         """Return the rows of this batch after which a row group ends."""
+        import pyarrow.compute as pc
+
         if "text" in batch.schema.names:
-            sizes = pc.fill_null(pc.binary_length(batch["text"]), 0).to_numpy(zero_copy_only=False)
+            sizes = pc.fill_null(pc.binary_length(batch["text"]), 0).to_pylist()  # to_numpy would load pandas
         else:
-            sizes = np.zeros(batch.num_rows, np.int64)
+            sizes = [0] * batch.num_rows
         cuts = []
-        for row, size in enumerate(sizes.tolist()):
+        for row, size in enumerate(sizes):
             self._held_docs += 1
             self._held_bytes += size
             if self._held_docs >= ROW_GROUP_DOCS or self._held_bytes >= ROW_GROUP_TEXT_BYTES:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from curate.cutting import cut_docs
-from curate.dataset import write_jsonl
 from curate.fold import adopt
 from curate.phases import Phase
 from curate.receipts import attempt_name, discard, fsync_path, read_receipt, write_atomically
@@ -131,6 +129,8 @@ def _show(root: Path, whole: Mapping[str, Path], cut: Sequence[Cut]) -> bool:
 
 def _cut(root: Path, docs: Cut, undo: ExitStack) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Write the pieces of a shard under names of this attempt; return name → (file, what is listed)."""
+    from curate.cutting import cut_docs
+
     files: list[Path] = []
 
     def place(number: int) -> Path:
@@ -153,6 +153,8 @@ def _made(place: Path, source: Path) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     temporary = place.parent / f".{attempt_name()}"
     if place.name.endswith(JSONL_SUFFIX):
+        from curate.dataset import write_jsonl
+
         write_jsonl(source, temporary)
     else:
         adopt(source, temporary)

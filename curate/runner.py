@@ -26,10 +26,9 @@ from curate.progress import Quiet, Reporter
 from curate.publish import publish_results
 from curate.recipe import Recipe, SourceSpec
 from curate.rundir import Run, create_or_open, phase_receipts
-from curate.shard_pass import PassOptions
 from curate.source import Slice
 from curate.sources.remote import RemoteError, bare, is_remote, share
-from curate.tasks import Task
+from curate.tasks import PassOptions, Task
 from curate.training import check_training, train_on
 
 

@@ -21,28 +21,14 @@ from curate.rundir import Run
 from curate.schema import TRANSIENT
 from curate.shard_files import ShardFiles
 from curate.source import ShardRef, Tally
+from curate.tasks import CAREFUL_DOCS, PassOptions
 from curate.verdicts import Joined, Verdicts
 
 MAX_QUARANTINED_FRAC = 0.01  # of a shard's docs, once there are more than MIN_QUARANTINED of them
 MIN_QUARANTINED = 100
 MIN_ALL_QUARANTINED = 5  # of the docs that came to a step, when it let none through
-CAREFUL_DOCS = 2048  # more than any batch has
 MAX_GATHERED_DOCS = 64  # smaller batches of several files are joined up to this
 MAX_GATHERED_BYTES = 16 << 20  # or this
-
-
-@dataclass(frozen=True)
-class PassOptions:
-    """How a pass is run; none of this may change a byte of what it writes, save the ledger's width."""
-
-    batch_docs: int | None = None  # cut batches to this many docs
-    ledger: str = "full"  # or "reasons": no signals
-    careful_from: int | None = None  # from this row on, one doc at a time: a worker died there
-    quarantine: tuple[int, ...] = ()  # rows on which a worker died twice
-
-    def alone(self, row: int) -> bool:
-        """Say whether `row` is worked on by itself, so that it is to blame for what happens there."""
-        return self.careful_from is not None and 0 <= row - self.careful_from < CAREFUL_DOCS
 
 
 @dataclass

@@ -6,12 +6,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-import pyarrow as pa
-
-from curate.fold_tasks import run_finish, run_reduce
 from curate.rundir import Run
-from curate.schema import schema_field
-from curate.shard_pass import PassOptions, run_shard
+
+CAREFUL_DOCS = 2048  # more than any batch has
+
+
+@dataclass(frozen=True)
+class PassOptions:
+    """How a pass is run; none of this may change a byte of what it writes, save the ledger's width."""
+
+    batch_docs: int | None = None  # cut batches to this many docs
+    ledger: str = "full"  # or "reasons": no signals
+    careful_from: int | None = None  # from this row on, one doc at a time: a worker died there
+    quarantine: tuple[int, ...] = ()  # rows on which a worker died twice
+
+    def alone(self, row: int) -> bool:
+        """Say whether `row` is worked on by itself, so that it is to blame for what happens there."""
+        return self.careful_from is not None and 0 <= row - self.careful_from < CAREFUL_DOCS
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,9 @@ class Task:
 
 def run_task(run: Run, task: Task, note: Callable[[int, int], None] = lambda row, n_docs: None) -> dict[str, int]:
     """Do a task in this process; return the few counts that progress shows."""
+    from curate.fold_tasks import run_finish, run_reduce
+    from curate.shard_pass import run_shard
+
     phase = run.phases[task.phase]
     if task.kind == "shard":
         receipt = run_shard(run, phase, run.plan.shards[task.shard], task.options, note)
@@ -72,6 +86,10 @@ def warm(run: Run, task: Task) -> None:
 
     Workers do this one after the other, so that on a new machine the first compiles and the others load.
     """
+    import pyarrow as pa
+
+    from curate.schema import schema_field
+
     phase = run.phases[task.phase]
     for step in phase.stages if task.kind == "shard" else ():
         fields = [schema_field(name) for name in step.spec.reads]

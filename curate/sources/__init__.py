@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple, cast
 from curate.errors import InputError
 from curate.source import Source
 from curate.sources.files import open_input
-from curate.sources.remote import RemoteError, RemoteFile, is_remote
+from curate.sources.remote import RemoteError, is_remote
 
 # kind → module and class, in the order in which a file's first bytes are shown to them
 _CLASSES = {
@@ -85,6 +85,8 @@ def look(path: str) -> Found:
     regular file, cannot be read, or (UnknownKindError) of no kind that is read.
     """
     if is_remote(path):
+        from curate.sources.remote.file import RemoteFile
+
         try:
             with RemoteFile(path) as remote:
                 return Found(_kind(remote.url, cast("BinaryIO", remote)), remote.size_bytes, remote.validator)

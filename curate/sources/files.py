@@ -7,7 +7,7 @@ from typing import BinaryIO, cast
 
 from curate.errors import InputError
 from curate.source import Slice
-from curate.sources.remote import RemoteFile, is_remote
+from curate.sources.remote import is_remote
 
 
 def open_input(where: str | Slice) -> BinaryIO:
@@ -19,6 +19,8 @@ def open_input(where: str | Slice) -> BinaryIO:
     piece = where if isinstance(where, Slice) else None
     path = where if isinstance(where, str) else where.path
     if is_remote(path):
+        from curate.sources.remote.file import RemoteFile
+
         planned = (None, None) if piece is None else (piece.size_bytes, piece.etag)
         return cast("BinaryIO", RemoteFile(path, size_bytes=planned[0], validator=planned[1]))
     if piece is not None:

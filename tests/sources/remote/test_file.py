@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CurateError, InputError
-from curate.sources.remote import RemoteError, RemoteFile, file
+from curate.sources.remote import RemoteError, file
+from curate.sources.remote.file import RemoteFile
 from curate.sources.remote.retry import Patience
 from tests.sources.remote import server as faults
 from tests.sources.remote.server import Server

@@ -10,7 +10,8 @@ import pytest
 
 from curate.errors import InputError
 from curate.inputs import expand
-from curate.sources.remote import RemoteError, RemoteFile, s3
+from curate.sources.remote import RemoteError, s3
+from curate.sources.remote.file import RemoteFile
 from curate.sources.remote.retry import Patience
 from tests.sources.remote import server as faults
 from tests.sources.remote.server import Server
