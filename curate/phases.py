@@ -155,6 +155,7 @@ def step_identity(step: Step) -> dict[str, Any]:
         "mode": step.mode,
         "skip_tagged": step.skip_tagged,
         "params": {f.name: _plain(getattr(spec, f.name)) for f in dataclasses.fields(spec)},
+        **({"identity": spec.identity} if hasattr(spec, "identity") else {}),
         "uses": {name: _required(name, step) for name in getattr(spec, "uses", ())},
         "assets": {name: file_sha256(str(ASSETS / name)) for name in getattr(spec, "assets", ())},
     }

@@ -37,15 +37,16 @@ class Rule:
 class RuleSet:
     """Rules in the order they are checked, and thresholds that are applied while measuring.
 
-    A doc whose signal `words` is 0 is `empty`. `lines` names the line edits that go with the rules: their signals
-    begin with it.
+    A doc whose signal `empty` is 0 has nothing written. `lines` names the line edits that go with the rules: their
+    signals begin with it. A changed definition has a new `version`.
     """
 
     rules: tuple[Rule, ...]
     source: str
-    words: str | None = "n_words__spacy_en"
+    empty: str | None
     measuring: Mapping[str, float] = field(default_factory=dict)
     lines: str = ""
+    version: int = 1
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -60,90 +61,209 @@ class RuleSet:
         return replace(self, rules=rules, lines=lines)
 
 
-WORDS = "n_words__spacy_en"
-PLAIN = "n_plain_words__spacy_en"
 CHARS = "n_text_chars"
-
-# Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1, as in datatrove's GopherQualityFilter.
-GOPHER = RuleSet(
-    rules=(
-        Rule("too_few_words", PLAIN, None, "below", "min_words", 50),
-        Rule("too_many_words", PLAIN, None, "above", "max_words", 100_000),
-        Rule("words_too_short", "plain_word_chars__spacy_en", PLAIN, "below", "min_mean_word_chars", 3),
-        Rule("words_too_long", "plain_word_chars__spacy_en", PLAIN, "above", "max_mean_word_chars", 10),
-        Rule("too_many_hash_signs", "n_hash_signs", WORDS, "above", "max_hash_signs_per_word", 0.1),
-        Rule("too_many_ellipses", "n_ellipses", WORDS, "above", "max_ellipses_per_word", 0.1),
-        Rule("too_many_bullet_lines", "n_bullet_lines", "n_lines", "above", "max_bullet_line_frac", 0.9),
-        Rule("too_many_ellipsis_lines", "n_ellipsis_lines", "n_lines", "above", "max_ellipsis_line_frac", 0.3),
-        Rule("too_few_alpha_words", "n_alpha_words__spacy_en", WORDS, "below", "min_alpha_word_frac", 0.8),
-        Rule("too_few_stop_words", "n_stop_words__spacy_en", None, "below", "min_stop_words", 2),
-    ),
-    source="Rae et al. 2021 (arXiv:2112.11446), appendix A.1.1; definitions of datatrove 0.10, GopherQualityFilter",
-)
-
-
-def _top(n: int, default: float) -> Rule:
-    return Rule(f"frequent_{n}gram", f"top{n}_chars__spacy_en", CHARS, "above", f"max_top{n}_char_frac", default)
-
-
-def _dup(n: int, default: float) -> Rule:
-    signal = f"dup{n}_chars__spacy_en_greedy"
-    return Rule(f"repeated_{n}grams", signal, CHARS, "above", f"max_dup{n}_char_frac", default)
-
-
+A11 = "Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1"
+TABLE_A1 = "Rae et al. 2021 (Gopher, arXiv:2112.11446), table A1"
 TOP = ((2, 0.2), (3, 0.18), (4, 0.16))
 DUP = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.1))
 
-# The same paper, table A1, as in datatrove's GopherRepetitionFilter.
-GOPHER_REPETITION = RuleSet(
-    rules=(
-        Rule("repeated_paragraphs", "n_dup_paragraphs", "n_paragraphs", "above", "max_dup_paragraph_frac", 0.3),
-        Rule("repeated_paragraph_chars", "dup_paragraph_chars", CHARS, "above", "max_dup_paragraph_char_frac", 0.2),
-        Rule("repeated_lines", "n_dup_lines", "n_newline_lines", "above", "max_dup_line_frac", 0.3),
-        Rule("repeated_line_chars", "dup_line_chars", CHARS, "above", "max_dup_line_char_frac", 0.2),
-        *(_top(n, default) for n, default in TOP),
-        *(_dup(n, default) for n, default in DUP),
-    ),
-    source="Rae et al. 2021 (arXiv:2112.11446), table A1; definitions of datatrove 0.10, GopherRepetitionFilter",
-)
+
+def _below(reason: str, signal: str, per: str | None, limit: str, default: float, scale: int = 1) -> Rule:
+    return Rule(reason, signal, per, "below", limit, default, scale)
+
+
+def _above(reason: str, signal: str, per: str | None, limit: str, default: float, scale: int = 1) -> Rule:
+    return Rule(reason, signal, per, "above", limit, default, scale)
+
+
+def _gopher_datatrove() -> RuleSet:
+    words, plain = "n_words__spacy_en", "n_plain_words__spacy_en"
+    return RuleSet(
+        (
+            _below("too_few_words", plain, None, "min_words", 50),
+            _above("too_many_words", plain, None, "max_words", 100_000),
+            _below("words_too_short", "plain_word_chars__spacy_en", plain, "min_mean_word_chars", 3),
+            _above("words_too_long", "plain_word_chars__spacy_en", plain, "max_mean_word_chars", 10),
+            _above("too_many_hash_signs", "n_hash_signs", words, "max_hash_signs_per_word", 0.1),
+            _above("too_many_ellipses", "n_ellipses", words, "max_ellipses_per_word", 0.1),
+            _above("too_many_bullet_lines", "n_bullet_lines", "n_lines", "max_bullet_line_frac", 0.9),
+            _above("too_many_ellipsis_lines", "n_ellipsis_lines", "n_lines", "max_ellipsis_line_frac", 0.3),
+            _below("too_few_alpha_words", "n_alpha_words__spacy_en", words, "min_alpha_word_frac", 0.8),
+            _below("too_few_stop_words", "n_stop_words__spacy_en", None, "min_stop_words", 2),
+        ),
+        f"{A11}; datatrove 0.10, GopherQualityFilter",
+        words,
+    )
+
+
+def _gopher_dclm() -> RuleSet:
+    words, counted, lines = "n_words__whitespace", "n_alnum_words__whitespace", "n_lines_dclm"
+    return RuleSet(
+        (
+            _below("too_few_words", counted, None, "min_words", 50),
+            _above("too_many_words", counted, None, "max_words", 100_000),
+            _below("words_too_short", "word_chars__whitespace", words, "min_mean_word_chars", 3),
+            _above("words_too_long", "word_chars__whitespace", words, "max_mean_word_chars", 10),
+            _above("too_many_symbols", "n_symbols_dclm", words, "max_symbols_per_word", 0.1),
+            _above("too_many_bullet_lines", "n_bullet_lines_dclm", lines, "max_bullet_line_frac", 0.9),
+            _above("too_many_ellipsis_lines", "n_ellipsis_lines_dclm", lines, "max_ellipsis_line_frac", 0.3),
+            _above("too_few_alpha_words", "n_non_alpha_words__whitespace", words, "max_non_alpha_word_frac", 0.2),
+            _below("too_few_stop_words", "n_stop_word_uses_any_case__whitespace", None, "min_stop_words", 2),
+        ),
+        f"{A11}; DCLM, baselines_configs/dclm_baseline_refinedweb.yaml and content_filters.py",
+        words,
+    )
+
+
+def _gopher_dolma() -> RuleSet:
+    words, lines, median = "n_words__whitespace", "n_lines_dolma", "twice_median_word_chars__whitespace"
+    return RuleSet(
+        (
+            _below("too_few_words", words, None, "min_words", 50),
+            _above("too_many_words", words, None, "max_words", 100_000),
+            _below("words_too_short", median, None, "min_median_word_chars", 3, 2),
+            _above("words_too_long", median, None, "max_median_word_chars", 10, 2),
+            _above("too_many_symbol_words", "n_symbol_words__whitespace", words, "max_symbol_word_frac", 0.1),
+            _below("too_few_alpha_words", "n_alpha_words__whitespace", words, "min_alpha_word_frac", 0.8),
+            _below("too_few_stop_words", "n_stop_word_uses__whitespace", None, "min_stop_words", 2),
+            _above("too_many_bullet_lines", "n_bullet_lines_dolma", lines, "max_bullet_line_frac", 0.9),
+            _above("too_many_ellipsis_lines", "n_ellipsis_lines_dolma", lines, "max_ellipsis_line_frac", 0.3),
+        ),
+        f"{A11}; dolma, taggers/gopher.py and configs/dolma-v1_5/mixing/cc-head.yaml",
+        words,
+    )
+
+
+def _ngrams(top: str, dup: str, chars: str, dup_chars: str = "") -> tuple[Rule, ...]:
+    """Return the rules of table A1 on n-grams: the names of signals with {n} for the order."""
+    return (
+        *(_above(f"frequent_{n}gram", top.format(n=n), chars, f"max_top{n}_char_frac", limit) for n, limit in TOP),
+        *(
+            _above(
+                f"repeated_{n}grams", dup.format(n=n), (dup_chars or chars).format(n=n), f"max_dup{n}_char_frac", limit
+            )
+            for n, limit in DUP
+        ),
+    )
+
+
+def _repetition_datatrove() -> RuleSet:
+    return RuleSet(
+        (
+            _above("repeated_paragraphs", "n_dup_paragraphs", "n_paragraphs", "max_dup_paragraph_frac", 0.3),
+            _above("repeated_paragraph_chars", "dup_paragraph_chars", CHARS, "max_dup_paragraph_char_frac", 0.2),
+            _above("repeated_lines", "n_dup_lines", "n_newline_lines", "max_dup_line_frac", 0.3),
+            _above("repeated_line_chars", "dup_line_chars", CHARS, "max_dup_line_char_frac", 0.2),
+            *_ngrams("top{n}_chars__spacy_en", "dup{n}_chars__spacy_en_greedy", CHARS),
+        ),
+        f"{TABLE_A1}; datatrove 0.10, GopherRepetitionFilter",
+        "n_words__spacy_en",
+    )
+
+
+def _repetition_dclm() -> RuleSet:
+    pieces, chars = "n_paragraphs_dclm", "paragraph_chars_dclm"
+    return RuleSet(
+        (
+            _above("repeated_lines", "n_dup_lines_dclm", "n_lines_dclm", "max_dup_line_frac", 0.3),
+            _above("repeated_paragraphs", "n_dup_paragraphs_dclm", pieces, "max_dup_paragraph_frac", 0.3),
+            _above("repeated_line_chars", "dup_line_chars_dclm", "line_chars_dclm", "max_dup_line_char_frac", 0.2),
+            _above("repeated_paragraph_chars", "dup_paragraph_chars_dclm", chars, "max_dup_paragraph_char_frac", 0.2),
+            *_ngrams("top{n}_chars__unicode_longest", "dup{n}_chars__unicode_all", "word_chars__unicode"),
+        ),
+        f"{TABLE_A1}; DCLM, content_filters.py, massive_web_repetition_filters",
+        "n_lines_dclm",
+    )
+
+
+def _repetition_dolma() -> RuleSet:
+    chars = "word_chars__whitespace"
+    dup, of = "dup{n}_chars__whitespace_overlapping", "ngram{n}_chars__whitespace"
+    return RuleSet(
+        (
+            _above("repeated_lines", "n_dup_lines_dolma", "n_lines_dolma", "max_dup_line_frac", 0.3),
+            # 0.3, where the paper has 0.2.
+            _above("repeated_line_chars", "dup_line_chars_dolma", chars, "max_dup_line_char_frac", 0.3),
+            # dolma's configuration asks for names its tagger never wrote, so there these three rules never fired.
+            *_ngrams("top{n}_chars__whitespace_first", dup, chars, of),
+        ),
+        f"{TABLE_A1}; dolma, taggers/gopher.py and configs/dolma-v1_5/mixing/cc-head.yaml",
+        "n_words__whitespace",
+    )
 
 
 def _c4(variant: str, source: str, min_words: int, min_sentences: int, *more: Rule) -> RuleSet:
     return RuleSet(
-        rules=(
+        (
             *more,
-            Rule("lorem_ipsum", f"{variant}_lorem_ipsum_lines", None, "above", "max_lorem_ipsum_lines", 0),
-            Rule("curly_bracket", f"{variant}_curly_bracket_lines", None, "above", "max_curly_bracket_lines", 0),
-            Rule("too_few_sentences", f"{variant}_sentences__spacy_en", None, "below", "min_sentences", min_sentences),
+            _above("lorem_ipsum", f"{variant}_lorem_ipsum_lines", None, "max_lorem_ipsum_lines", 0),
+            _above("curly_bracket", f"{variant}_curly_bracket_lines", None, "max_curly_bracket_lines", 0),
+            _below("too_few_sentences", f"{variant}_sentences__spacy_en", None, "min_sentences", min_sentences),
         ),
-        source=f"Raffel et al. 2020 (T5, arXiv:1910.10683), section 2.2; {source}",
+        f"Raffel et al. 2020 (T5, arXiv:1910.10683), section 2.2; {source}",
+        "n_words__spacy_en",
         measuring={"min_words_per_line": min_words, "max_word_chars": 1000},
         lines=variant,
     )
 
 
-# An early text of the paper has lines of 3 words and pages of 5 sentences, the code that made C4 has 5 and 3.
-C4 = _c4("c4_datatrove", "definitions of datatrove 0.10, C4QualityFilter", 3, 5)
-C4_TFDS = _c4(
-    "c4_tfds",
-    "definitions of tensorflow_datasets, text/c4_utils.py; its list of bad words left out",
-    5,
-    3,
-    Rule("too_many_chars", CHARS, None, "above", "max_chars", 190_000),
-)
+def _c4_tfds() -> RuleSet:
+    """Return C4 as it was made: 5 words a line, 3 sentences a page; an early text of the paper has 3 and 5."""
+    too_long = _above("too_many_chars", CHARS, None, "max_chars", 190_000)
+    return _c4("c4_tfds", "tensorflow_datasets, text/c4_utils.py, without its bad words", 5, 3, too_long)
 
-RULE_SETS: Mapping[str, RuleSet] = {
-    "gopher": GOPHER,
-    "gopher/datatrove": GOPHER,
-    "gopher_repetition": GOPHER_REPETITION,
-    "gopher_repetition/datatrove": GOPHER_REPETITION,
-    "c4": C4,
-    "c4/datatrove": C4,
-    "c4/tfds": C4_TFDS,
-}
+
+def _fineweb() -> RuleSet:
+    lines, words = "n_filled_lines", "n_words__spacy_en"
+    return RuleSet(
+        (
+            _below("too_few_terminal_lines", "n_terminal_lines", lines, "min_terminal_line_frac", 0.12),
+            _above("too_many_short_lines", "n_short_lines", lines, "max_short_line_frac", 0.67),
+            # The paper's text says 0.1; the code that made FineWeb, and FineWeb-2's notes, say 0.01.
+            _above(
+                "repeated_line_chars",
+                "dup_filled_line_chars",
+                "n_chars_without_newlines",
+                "max_dup_line_char_frac",
+                0.01,
+            ),
+            _above("too_many_newlines", "n_newlines", words, "max_newlines_per_word", 0.3),  # not in the paper
+        ),
+        "Penedo et al. 2024 (FineWeb, arXiv:2406.17557), section 3.6; datatrove 0.10, FineWebQualityFilter",
+        lines,
+    )
+
+
+def _ccnet() -> RuleSet:
+    return RuleSet(
+        (_below("too_few_chars", CHARS, None, "min_chars", 300),),
+        "Wenzek et al. 2020 (CCNet, arXiv:1911.00359); cc_net, minify and mine.py: min_len",
+        None,
+    )
+
+
 RuleSetName = Literal[
-    "gopher", "gopher/datatrove", "gopher_repetition", "gopher_repetition/datatrove", "c4", "c4/datatrove", "c4/tfds",
+    "gopher", "gopher/datatrove", "gopher/dclm", "gopher/dolma",
+    "gopher_repetition", "gopher_repetition/datatrove", "gopher_repetition/dclm", "gopher_repetition/dolma",
+    "c4", "c4/datatrove", "c4/tfds", "fineweb", "ccnet",
 ]  # fmt: skip
+
+# A bare name is short for the variant of datatrove.
+RULE_SETS: Mapping[str, RuleSet] = {
+    "gopher": _gopher_datatrove(),
+    "gopher/datatrove": _gopher_datatrove(),
+    "gopher/dclm": _gopher_dclm(),
+    "gopher/dolma": _gopher_dolma(),
+    "gopher_repetition": _repetition_datatrove(),
+    "gopher_repetition/datatrove": _repetition_datatrove(),
+    "gopher_repetition/dclm": _repetition_dclm(),
+    "gopher_repetition/dolma": _repetition_dolma(),
+    "c4": _c4("c4_datatrove", "datatrove 0.10, C4QualityFilter", 3, 5),
+    "c4/datatrove": _c4("c4_datatrove", "datatrove 0.10, C4QualityFilter", 3, 5),
+    "c4/tfds": _c4_tfds(),
+    "fineweb": _fineweb(),
+    "ccnet": _ccnet(),
+}
 
 OWN_KEYS = ("signal", "per", "min", "max", "reason")
 A_REASON = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -184,7 +304,7 @@ def own_rules(given: Sequence[Mapping[str, Any]]) -> RuleSet:
         for key, side in (("min", "below"), ("max", "above")):
             if key in limits:
                 rules.append(Rule(reason, row["signal"], row.get("per"), side, f"{reason}.{key}", limits[key]))  # type: ignore[arg-type]
-    return RuleSet(tuple(rules), "rules of one's own", words=None)
+    return RuleSet(tuple(rules), "rules of one's own", None)
 
 
 def check_limit(value: object, what: str) -> None:

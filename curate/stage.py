@@ -35,10 +35,10 @@ class Stage(Protocol):
       puts a `signals` step above it that measures them, see `curate.measuring`. Such a stage has a field
       `suffix: str = ""`, which the recipe sets: a signal's column is called its name and the suffix.
     - `decides: tuple[str, ...]` and `decide(batch) -> pa.Array`, for a decision that can be made again from columns.
-      `decides` names the parameters that play a part in `decide` and in no column the stage writes; a key of a
-      mapping is `thresholds.min_words`. `decide` returns the drop_reason, string[n], of docs from the columns that
-      the stage reads or writes (`decides_by`), never from `text`. `__call__` writes the columns and calls it.
-    - `decides_by: tuple[str, ...]`, the columns `decide` reads.
+      `decides` names the parameters that play a part in `decide`, but in no column the stage writes. `decide` returns
+      the drop_reason, string[n], from the columns that the stage reads or writes, never from `text`; `__call__` writes
+      the columns and calls it.
+    - `identity`: what else than its parameters makes its output what it is, as JSON; it enters the key of a phase.
     - `checks_columns(columns)`: given the type of each column that stands above (None where it is not known), raises
       InputError for one that is missing or of no use. It is asked before any data is read.
     """

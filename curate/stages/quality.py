@@ -72,6 +72,12 @@ class Quality:
         return {**rule_set(self.rules).thresholds, **(self.thresholds or {})}
 
     @property
+    def identity(self) -> list[Any]:
+        """What else makes the output what it is: the rules behind the name."""
+        rules = [[r.reason, r.signal, r.per, r.side, r.default, r.scale] for r in self.rule_set.rules]
+        return [self.rule_set.version, rules]
+
+    @property
     def measures(self) -> tuple[str, ...]:
         """The signals of the text that a step above must measure."""
         return () if self._counts else tuple(name for name in self._names if name in SIGNALS)
@@ -97,9 +103,9 @@ class Quality:
         """What is decided by: signals of the text and columns of other steps, without the suffix."""
         found = self.rule_set
         names = [name for rule in found.rules for name in rule.columns]
-        words = [found.words] if found.words else []
-        of_text = [CHARS] if words or any(name in SIGNALS for name in names) else []
-        return tuple(dict.fromkeys([*of_text, *words, *names]))
+        empty = [found.empty] if found.empty else []
+        of_text = [CHARS] if empty or any(name in SIGNALS for name in names) else []
+        return tuple(dict.fromkeys([*of_text, *empty, *names]))
 
     @property
     def _counts(self) -> bool:
@@ -183,8 +189,8 @@ class Quality:
         n_docs = len(next(iter(columns.values())))
         reason = pa.nulls(n_docs, pa.string())
         if CHARS in self._names:
-            words = columns[self._column(self.rule_set.words or CHARS)]
-            reason = flag(pc.or_kleene(pc.is_null(columns[self._column(CHARS)]), pc.equal(words, 0)), "empty")
+            written = columns[self._column(self.rule_set.empty or CHARS)]
+            reason = flag(pc.or_kleene(pc.is_null(columns[self._column(CHARS)]), pc.equal(written, 0)), "empty")
         for name in self._names:
             if why := self._why_null(name):
                 reason = first_reason(reason, flag(pc.is_null(columns[self._column(name)]), why))
