@@ -33,6 +33,7 @@ UNMEASURED: Mapping[str, str] = MappingProxyType(
         "ngrams": "too_many_words",
         "c4": "too_many_words",
         "repeated_lines": "too_many_lines",
+        "dclm_lines": "too_many_lines",
     }
 )
 
@@ -145,7 +146,7 @@ def _lines() -> list[Signal]:
             },
         ),
         *_plain(
-            "repeated_lines",
+            "dclm_lines",
             DCLM,
             {
                 "n_lines_dclm": "lines between single newlines, stripped, not empty",
@@ -172,6 +173,7 @@ def _words(v: str) -> list[Signal]:
         "plain_word_chars": ("characters of these words", DATATROVE),
         "n_alpha_words": ("words with a character that str.isalpha holds for", GOPHER_A1),
         "n_non_alpha_words": ("words without such a character", DCLM),
+        "n_alnum_words": ("words whose first character str.isalnum holds for", DCLM),
         "n_stop_words": (f"how many of {stop_words} stand among the words (lower case)", f"{GOPHER_A1}; {DATATROVE}"),
         "n_stop_word_uses": (f"words that are one of {stop_words} (lower case)", DOLMA),
         "n_stop_word_uses_any_case": (f"words that are, in lower case, one of {stop_words}", DCLM),
@@ -290,7 +292,8 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "gopher/dclm": (
             "n_words__unicode",
-            *_of("whitespace", "n_words", "word_chars", "n_non_alpha_words", "n_stop_word_uses_any_case"),
+            *_of("whitespace", "n_words", "n_alnum_words", "word_chars", "n_non_alpha_words"),
+            "n_stop_word_uses_any_case__whitespace",
             "n_symbols_dclm", "n_lines_dclm", "n_bullet_lines_dclm", "n_ellipsis_lines_dclm",
         ),
         "gopher/dolma": (

@@ -1,7 +1,9 @@
-"""The C4 rules, which judge line by line: what is kept, what the page holds, and the text that remains."""
+"""The C4 rules, which judge line by line: how many lines each published set keeps, and what drops the page."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +11,13 @@ import numpy.typing as npt
 from numba import njit
 
 from curate.kernels.text.lines import ends_in_stops, next_line
-from curate.kernels.text.primitives import Bytes, Int, Records, class_of, decode, strip
-from curate.kernels.text.tables import MAX_CHUNK_BYTES, UNICODE_DIGIT
-from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE, TOO_MANY_WORDS, segment
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
+from curate.kernels.text.primitives import Bytes, Int, Records, class_of, decode
+from curate.kernels.text.tables import MAX_CHUNK_BYTES, SPACE, UNICODE_DIGIT
+from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE, segment
+from curate.signals import C4_VARIANTS
+
+Limits = npt.NDArray[np.float64]
 
 OPEN_BRACKET, CLOSE_BRACKET, CURLY, BLANK, NEWLINE = ord("["), ord("]"), ord("{"), ord(" "), ord("\n")
 HAS_LOREM_IPSUM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY = 1, 2, 4, 8
@@ -30,17 +36,30 @@ PHRASES = (
     (b"[citation needed]", 0, 0),
 )
 
-# What `c4_lines` counts, in its order.
-N_LINES, N_KEPT, N_LOREM_IPSUM, N_CURLY, N_SENTENCES = range(5)
+# What `c4_kernel` counts for each set of rules, in its order.
+COUNTS = ("kept_lines", "lorem_ipsum_lines", "curly_bracket_lines", "sentences__spacy_en")
+KEPT, LOREM_IPSUM, CURLY_BRACKET, SENTENCES = range(4)
+
+# How a line must end: as it likes, as datatrove has it, as tensorflow_datasets has it.
+ANY_END, MARK_OR_APOSTROPHE, MARK = range(3)
 
 
 class LineRules(NamedTuple):
-    """What the C4 walk must know beforehand; source of the numbers: see `curate.stages.rules`."""
+    """Which lines C4 keeps; numbers as published, see `curate.rules`."""
 
-    min_words: float  # between white space, counted before citations go
+    min_words: float  # between white space, citation marks counted
+    min_words_without_citations: float
     max_word_chars: float
-    terminal_punctuation: bool
+    end: int  # ANY_END, MARK_OR_APOSTROPHE or MARK
 
+
+# The order is that of `curate.signals.C4_VARIANTS`.
+PUBLISHED = (
+    LineRules(3, 0, 1000, MARK_OR_APOSTROPHE),
+    LineRules(3, 0, 1000, ANY_END),
+    LineRules(0, 5, 1000, MARK),
+    LineRules(0, 5, 1000, ANY_END),
+)
 
 TEXT = np.zeros((len(PHRASES), 17), np.uint8)  # zero behind the end
 for _row, (_phrase, _, _) in zip(TEXT, PHRASES, strict=True):
@@ -122,27 +141,41 @@ def copy_without_citations(line: Bytes, start: Int, end: Int, out: Bytes, at: In
 
 
 @njit(nogil=True)
-def spaced_words(words: Records, first: Int, n: Int) -> tuple[Int, Int]:
-    """Return (words between white space, characters of the longest): of words[first:n], those that touch are one."""
-    n_spaced = longest = size = 0
-    for k in range(first, n):
-        if k == first or words[k].start > words[k - 1].end:
-            n_spaced += 1
+def spaced_words(line: Bytes, start: Int, end: Int) -> tuple[Int, Int, bool]:
+    """Return (words of line[start:end] between white space, characters of the longest, whether `[` stands there)."""
+    n = size = longest = 0
+    bracket = False
+    i = start
+    while i < end:
+        byte = line[i]
+        if 0x20 < byte < 0x7F:
+            n_bytes = 1
+            flags = 0
+            bracket |= byte == OPEN_BRACKET
+        else:
+            code, n_bytes = decode(line, i)
+            flags = class_of(code)
+        i += n_bytes
+        if flags & SPACE:
             size = 0
-        size += words[k].n_chars
+            continue
+        n += int(size == 0)
+        size += 1
         longest = max(longest, size)
-    return n_spaced, longest
+    return n, longest, bracket
 
 
 @njit(nogil=True)
-def ends_sentence(line: Bytes, start: Int, end: Int) -> bool:
-    """Return whether line[start:end] ends in one of `. ? ! " '`, but not in three full stops."""
+def ends_sentence(line: Bytes, start: Int, end: Int) -> Int:
+    """Return how line[start:end] ends: MARK for one of `. ? ! "` but not `...`, MARK_OR_APOSTROPHE for `'`, ANY_END."""
     if start == end:
-        return False
+        return ANY_END
     last = line[end - 1]
-    if last == ord("?") or last == ord("!") or last == ord('"') or last == ord("'"):
-        return True
-    return last == ord(".") and not ends_in_stops(line, start, end)
+    if last == ord("?") or last == ord("!") or last == ord('"'):
+        return MARK
+    if last == ord("'"):
+        return MARK_OR_APOSTROPHE
+    return MARK if last == ord(".") and not ends_in_stops(line, start, end) else ANY_END
 
 
 @njit(nogil=True)
@@ -160,7 +193,7 @@ def count_sentences(line: Bytes, words: Records, first: Int, n: Int, end: Int) -
     n_sentences = 1
     ended = False
     for k in range(first, n):
-        if k > first and ended and is_space_word(line, words[k - 1].end, words[k].start):
+        if k > first and ended and is_space_word(line, np.int64(words[k - 1].end), np.int64(words[k].start)):
             n_sentences += 1
             ended = False
         bits = words[k].bits
@@ -169,56 +202,117 @@ def count_sentences(line: Bytes, words: Records, first: Int, n: Int, end: Int) -
         elif ended and not bits & ALL_PUNCTUATION:
             n_sentences += 1
             ended = False
-    if n > first and ended and is_space_word(line, words[n - 1].end, end):
+    if n > first and ended and is_space_word(line, np.int64(words[n - 1].end), end):
         n_sentences += 1
     return n_sentences
 
 
 @njit(nogil=True)
-def c4_lines(
-    doc: Bytes, words: Records, n_words: int, rules: LineRules,
-    line_words: Records, chars: Records, ends: Records, kept: Bytes, out: npt.NDArray[np.int64],
-) -> tuple[int, int]:  # fmt: skip
-    """Fill out[:5] with the counts N_… and `kept` with the text that remains; return its bounds in `kept`.
+def keeps(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int) -> bool:
+    """Return whether a line's words and end are as one set of rules wants them."""
+    if n_words < rules[0] or n_clean < rules[1] or longest > rules[2]:
+        return False
+    return bool(rules[3] == ANY_END or ending == MARK or ending == rules[3])
 
-    `kept` has room for doc.size + 1 bytes and is also where a line is cleaned of citations. The order of the checks is
-    datatrove's; a line that an earlier check drops cannot drop the page. A cleaned line with more words than
-    `line_words` has room for gives (TOO_MANY_WORDS, TOO_MANY_WORDS).
+
+@njit(nogil=True)
+def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int, faults: Int, row: Ints) -> bool:
+    """Count a line in row[4 v + COUNTS] for every set of rules v; return whether any keeps it."""
+    kept = False
+    for v in range(rules.shape[0]):
+        if not keeps(rules[v], n_words, n_clean, longest, ending):
+            continue
+        at = v * len(COUNTS)
+        if faults & HAS_LOREM_IPSUM:
+            row[at + LOREM_IPSUM] += 1
+        elif faults & HAS_CURLY and not faults & HAS_JAVASCRIPT:
+            row[at + CURLY_BRACKET] += 1
+        elif not faults:
+            row[at + KEPT] += 1
+            kept = True
+    return kept
+
+
+@njit(nogil=True)
+def add_sentences(
+    rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int, n_sentences: Int, row: Ints
+) -> None:
+    """Add the sentences of a line to every set of rules that keeps it."""
+    for v in range(rules.shape[0]):
+        if keeps(rules[v], n_words, n_clean, longest, ending):
+            row[v * len(COUNTS) + SENTENCES] += n_sentences
+
+
+@njit(nogil=True)
+def cited_line(doc: Bytes, start: Int, end: Int, room: Room) -> Int:
+    """Copy doc[start:end] without citation marks to room.line; return its length, -1 where it is too long to copy."""
+    if end - start > room.line.size:
+        return -1
+    return copy_without_citations(doc, start, end, room.line, 0)
+
+
+@njit(nogil=True)
+def c4_lines(doc: Bytes, words: Records, rules: Limits, room: Room, row: Ints) -> bool:
+    """Fill `row` with COUNTS for every set of rules; return whether every line could be measured.
+
+    The order of the checks is datatrove's; a line that an earlier check drops cannot drop the page.
     """
-    out[:] = 0
-    max_words = line_words.size - 2 * MAX_CHUNK_BYTES
-    at = i = next_word = 0
+    row[:] = 0
+    i = next_word = 0
     while i < doc.size:
         start, end, i = next_line(doc, i)
-        out[N_LINES] += 1
         first_word = next_word
-        while next_word < n_words and words[next_word].start < end:
+        while next_word < words.size and words[next_word].start < end:
             next_word += 1
-        n_spaced, longest = spaced_words(words, first_word, next_word)
-        if n_spaced < rules.min_words or longest > rules.max_word_chars:
+        n_words, longest, bracket = spaced_words(doc, start, end)
+        size = cited_line(doc, start, end, room) if bracket else end - start
+        if size < 0:
+            return False
+        if size == end - start:
+            ending, faults = ends_sentence(doc, start, end), find_faults(doc, start, end)
+            if count_line(rules, n_words, n_words, longest, ending, faults, row):
+                n_sentences = count_sentences(doc, words, first_word, next_word, end)
+                add_sentences(rules, n_words, n_words, longest, ending, n_sentences, row)
             continue
-        line_at = at + 1 if out[N_KEPT] > 0 else at
-        line_end = copy_without_citations(doc, start, end, kept, line_at)
-        if rules.terminal_punctuation and not ends_sentence(kept, line_at, line_end):
-            continue
-        faults = find_faults(kept, line_at, line_end)
-        if faults & HAS_LOREM_IPSUM:
-            out[N_LOREM_IPSUM] += 1
-        elif faults & HAS_JAVASCRIPT:
-            continue
-        elif faults & HAS_CURLY:
-            out[N_CURLY] += 1
-        elif not faults & HAS_POLICY:
-            if line_end - line_at == end - start:
-                out[N_SENTENCES] += count_sentences(doc, words, first_word, next_word, end)
-            else:
-                line = kept[line_at:line_end]
-                n = segment(line, line_words, chars, ends, max_words)
-                if n < 0:
-                    return TOO_MANY_WORDS, TOO_MANY_WORDS
-                out[N_SENTENCES] += count_sentences(line, line_words, 0, n, line.size)
-            if out[N_KEPT] > 0:
-                kept[at] = NEWLINE
-            at = line_end
-            out[N_KEPT] += 1
-    return strip(kept[:at], 0, at)
+        line = room.line_read[:size]
+        n_clean, _, _ = spaced_words(line, 0, size)
+        ending, faults = ends_sentence(line, 0, size), find_faults(line, 0, size)
+        if count_line(rules, n_words, n_clean, longest, ending, faults, row):
+            n = segment(line, room.line_words, room.chars, room.ends, room.line_words.size - 2 * MAX_CHUNK_BYTES)
+            if n < 0:
+                return False
+            n_sentences = count_sentences(line, room.line_words, 0, n, size)
+            add_sentences(rules, n_words, n_clean, longest, ending, n_sentences, row)
+    return True
+
+
+@functools.cache
+def c4_kernel() -> Kernel:
+    """Fill COUNTS for every set of rules; the last argument is float64[n_sets, 4], see LineRules."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, words: Words, room: Room, out: Ints, rules: Limits) -> None:
+        if digest == 0:
+            return
+        for d in range(docs.valid.size):
+            if words.measured[d] and not c4_lines(doc_of(docs, d), words_of(words, d), rules, room, out[d]):
+                out[d] = -1
+
+    return run
+
+
+def counting(rules: Sequence[LineRules]) -> Callable[[], Kernel]:
+    """Return what compiles a kernel that fills COUNTS for each of the sets of rules."""
+    limits = np.array(rules, np.float64)
+
+    def kernel() -> Kernel:
+        run = c4_kernel()
+        return lambda docs, words, room, out: run(docs, words, room, out, limits)
+
+    return kernel
+
+
+PASSES = (
+    Pass("spacy_en", tuple(f"{variant}_{name}" for variant in C4_VARIANTS for name in COUNTS), counting(PUBLISHED)),
+)

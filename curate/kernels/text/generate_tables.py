@@ -1,6 +1,6 @@
-"""Write the tables of `tables.py` from spaCy's English rules, datatrove's symbol set and Python's Unicode data.
+"""Write the tables of `tables.py` from spaCy's English rules, datatrove's sets, uniseg's and Python's Unicode data.
 
-Run `python -m curate.kernels.text.generate_tables` with spaCy and datatrove installed. A test does the same and
+Run `python -m curate.kernels.text.generate_tables` with spaCy, datatrove and uniseg installed. A test does the same and
 compares the result with the committed file, so a new spaCy or Unicode version cannot change the words unseen.
 """
 
@@ -25,7 +25,7 @@ ALL = "".join(chr(code) for code in range(N_CODES) if not 0xD800 <= code < 0xE00
 
 def character_flags() -> npt.NDArray[np.uint32]:
     """Return uint32[0x110000]: the class bits of every code point."""
-    from datatrove.utils.text import PUNCTUATION_SET
+    from datatrove.utils.text import PUNCTUATION_SET, TERMINAL_PUNCTUATION
     from spacy.lang import char_classes as spacy_class
     from spacy.pipeline import Sentencizer
 
@@ -63,6 +63,24 @@ def character_flags() -> npt.NDArray[np.uint32]:
     of_class(t.SCHEME, r"\w+\-.")
     of_class(t.UNICODE_DIGIT, r"\d")
     of_class(t.INFIX, rf"{spacy_class.ICONS}….+\-*^,–—~:<>=/")
+    mark(t.TERMINAL, TERMINAL_PUNCTUATION)
+    mark(t.HASH_OR_ELLIPSIS, "#…")
+    where(t.ALNUM, str.isalnum)
+    where(t.UPPER, str.isupper)
+    where(t.MARK, lambda char: unicodedata.category(char).startswith("M"))
+    return flags | word_break_flags()
+
+
+def word_break_flags() -> npt.NDArray[np.uint32]:
+    """Return uint32[0x110000]: the bits of Unicode's word boundaries."""
+    from uniseg.emoji import extended_pictographic
+    from uniseg.wordbreak import word_break
+
+    flags = np.zeros(N_CODES, np.uint32)
+    for char in ALL:
+        flags[ord(char)] = t.WORD_BREAKS.index(word_break(char).value) << t.WORD_BREAK_SHIFT
+        if extended_pictographic(char):
+            flags[ord(char)] |= np.uint32(t.PICTOGRAPH)
     return flags
 
 

@@ -1,122 +1,238 @@
-"""Signals over the array of words: word counts, the most frequent n-grams, repeated n-grams."""
+"""Signals of n-grams: the most frequent one, and how much of the text repeats, as datatrove, DCLM and dolma count it."""
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.kernels.text.primitives import MIX, STOP_HASH, Int, Records, insert, mixed
-from curate.kernels.text.words import HAS_LETTER, HAS_NON_SYMBOL
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, source_digest, words_of
+from curate.kernels.text.primitives import MIX, Int, Records, insert, mixed, power_of, slots_for
+from curate.signals import DUP, TOP, WORDS
 
-MAX_STOP_WORD_CHARS = 4
-
-Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+FIRST_TOP, LAST_TOP, FIRST_DUP, LAST_DUP = TOP[0], TOP[-1], DUP[0], DUP[-1]
 
 
 @njit(nogil=True)
-def count_words(words: Records, n: Int) -> tuple[Int, Int, Int, Int]:
-    """Return (words that are not all symbols, their characters, words with a letter, distinct stop words)."""
-    n_plain = plain_chars = n_alpha = 0
-    seen = 0
-    all_seen = (1 << STOP_HASH.size) - 1
-    for k in range(n):
-        word = words[k]
-        if word.bits & HAS_NON_SYMBOL:
-            n_plain += 1
-            plain_chars += word.n_chars
-        if word.bits & HAS_LETTER:
-            n_alpha += 1
-        if word.n_chars <= MAX_STOP_WORD_CHARS and seen != all_seen:
-            for s in range(STOP_HASH.size):
-                if word.hash == STOP_HASH[s]:
-                    seen |= 1 << s
-    n_stop_words = 0
-    while seen > 0:
-        n_stop_words += seen & 1
-        seen >>= 1
-    return n_plain, plain_chars, n_alpha, n_stop_words
-
-
-@njit(nogil=True)
-def sum_chars(words: Records, n: Int, total: Ints) -> None:
-    """Fill total[k] with the characters of words[:k], for k up to n."""
+def sum_chars(words: Records, total: Ints) -> None:
+    """Fill total[k] with the characters of words[:k], for k up to the number of words."""
     total[0] = 0
-    for k in range(n):
+    for k in range(words.size):
         total[k + 1] = total[k] + words[k].n_chars
 
 
 @njit(nogil=True)
-def top_ngrams(
-    words: Records, n: Int, total: Ints, gram: Hashes, table: Records, mask: Int, generation: Int, out: Ints
-) -> Int:
-    """Fill out[0:3] with the characters of the most frequent 2-, 3- and 4-gram times its count.
-
-    An n-gram's length includes the n - 1 spaces between its words; it counts even where it stands only once, and of
-    several equally frequent ones the first to appear counts. Returns the last generation used.
-    """
-    for k in range(n):
-        gram[k] = mixed(words[k].hash)
-    highest = np.int64(2)
-    for order in range(2, 5):
-        n_grams = n - order + 1
-        if n_grams <= 0:
-            out[order - 2] = 0
-            continue
-        for k in range(n_grams):
+def lengthen(words: Records, order: Int, gram: Hashes) -> None:
+    """Make gram[k], the hash of the n-gram of order - 1 words at k, that of `order` words; order 1 starts."""
+    if order == 1:
+        for k in range(words.size):
+            gram[k] = mixed(words[k].hash)
+    else:
+        for k in range(words.size - order + 1):
             gram[k] = gram[k] * MIX + mixed(words[k + order - 1].hash)
-        if highest == 1:  # no n-gram repeats, so no longer one does: the first is the most frequent
-            out[order - 2] = total[order] + order - 1
-            continue
-        generation += 1
-        highest, best = most_frequent(gram, n_grams, table, mask, generation)
-        out[order - 2] = (total[best + order] - total[best] + order - 1) * highest
-    return generation
 
 
 @njit(nogil=True)
-def most_frequent(gram: Hashes, n_grams: Int, table: Records, mask: Int, generation: Int) -> tuple[Int, Int]:
-    """Return (count, first position) of the most frequent n-gram; of ties the one that appears first."""
-    highest = best = np.int64(0)
+def count_ngrams(n_grams: Int, mask: Int, room: Room) -> Int:
+    """Fill room.where[k] with where the n-gram at k stands first, room.count there with its count.
+
+    Returns the highest count.
+    """
+    room.generation[0] += 1
+    generation = room.generation[0]
+    highest = np.int32(0)
     for k in range(n_grams):
-        slot, was_there = insert(table, mask, generation, gram[k])
+        slot, was_there = insert(room.table, mask, generation, room.gram[k])
         if not was_there:
-            table[slot].first = k
-        table[slot].count += 1
-        count, first = np.int64(table[slot].count), np.int64(table[slot].first)
-        if count > highest or (count == highest and first < best):
-            highest, best = count, first
-    return highest, best
+            room.table[slot].first = k
+            room.count[k] = 0
+        first = room.table[slot].first
+        room.where[k] = first
+        room.count[first] += 1
+        highest = max(highest, room.count[first])
+    return np.int64(highest)
 
 
 @njit(nogil=True)
-def repeated_ngrams(
-    words: Records, n: Int, total: Ints, gram: Hashes, table: Records, mask: Int, generation: Int, out: Ints
-) -> Int:
-    """Fill out[0:6] with the characters in repeated 5- to 10-grams.
+def most_frequent(n_grams: Int, order: Int, highest: Int, room: Room) -> tuple[Int, Int]:
+    """Return (first position of the first of the most frequent n-grams, characters of the longest of them)."""
+    best = longest = np.int64(-1)
+    for k in range(n_grams):
+        if room.where[k] == k and room.count[k] == highest:
+            if best < 0:
+                best = k
+            longest = max(longest, room.total[k + order] - room.total[k])
+    return best, longest
+
+
+@njit(nogil=True)
+def top_ngrams(words: Records, room: Room, out: Ints) -> None:
+    """Fill out[3 i : 3 i + 3] for order i + 2: length times count of the most frequent n-gram.
+
+    The first of the most frequent with the blanks between its words, the same without, and the longest of them, which is
+    0 where none repeats. `room.total` is filled.
+    """
+    mask = slots_for(words.size) - 1
+    lengthen(words, 1, room.gram)
+    highest = np.int64(2)
+    for order in range(FIRST_TOP, LAST_TOP + 1):
+        at = 3 * (order - FIRST_TOP)
+        n_grams = words.size - order + 1
+        out[at : at + 3] = 0
+        if n_grams <= 0:
+            continue
+        lengthen(words, order, room.gram)
+        best = longest = np.int64(0)
+        if highest > 1:
+            highest = count_ngrams(n_grams, mask, room)
+            best, longest = most_frequent(n_grams, order, highest, room)
+        # Where no n-gram repeats, no longer one does: the first is the most frequent.
+        n_chars = room.total[best + order] - room.total[best]
+        out[at], out[at + 1] = (n_chars + order - 1) * highest, n_chars * highest
+        out[at + 2] = longest * highest if highest > 1 else 0
+
+
+@njit(nogil=True)
+def greedy_ngrams(words: Records, room: Room, out: Ints) -> None:
+    """Fill out[i] for order i + 5 with the characters in repeated n-grams, as datatrove counts.
 
     Greedy from the left: a repetition jumps over its n words, so no character counts twice. Words are joined with
     nothing between, so "ab c" repeats "a bc"; a longer n-gram can repeat where no shorter one does.
-    Returns the last generation used.
     """
-    for k in range(n):
-        gram[k] = words[k].hash
-    for order in range(2, 11):
-        n_grams = n - order + 1
+    mask = slots_for(words.size) - 1
+    for k in range(words.size):
+        room.gram[k] = words[k].hash
+    for order in range(2, LAST_DUP + 1):
+        n_grams = words.size - order + 1
         for k in range(n_grams):
             word = words[k + order - 1]
-            gram[k] = gram[k] * word.power + word.hash
-        if order < 5:
+            room.gram[k] = room.gram[k] * power_of(np.int64(word.end) - word.start) + word.hash
+        if order < FIRST_DUP:
             continue
-        out[order - 5] = 0
-        generation += 1
+        n_chars = np.int64(0)
+        room.generation[0] += 1
         k = 0
         while k < n_grams:
-            _, was_there = insert(table, mask, generation, gram[k])
+            _, was_there = insert(room.table, mask, room.generation[0], room.gram[k])
             if was_there:
-                out[order - 5] += total[k + order] - total[k]
+                n_chars += room.total[k + order] - room.total[k]
                 k += order
             else:
                 k += 1
-    return generation
+        out[order - FIRST_DUP] = n_chars
+
+
+@njit(nogil=True)
+def all_copies(n_grams: Int, order: Int, room: Room) -> tuple[Int, Int]:
+    """Return the characters in n-grams that stand more than once: (each word once, overlaps counted again)."""
+    once = overlapping = end = np.int64(0)
+    for k in range(n_grams):
+        if room.count[room.where[k]] > 1:
+            once += room.total[k + order] - room.total[max(k, end)]
+            overlapping += room.total[k + order] - room.total[k]
+            end = k + order
+    return once, overlapping
+
+
+@njit(nogil=True)
+def repeated_ngrams(words: Records, room: Room, out: Ints) -> None:
+    """Fill out[3 i : 3 i + 3] for order i + 5: characters in n-grams that stand more than once, and in all n-grams.
+
+    Each word once (DCLM), overlaps counted again (dolma), all n-grams, overlaps counted again (dolma's denominator).
+    """
+    mask = slots_for(words.size) - 1
+    for order in range(1, FIRST_DUP):
+        lengthen(words, order, room.gram)
+    highest = np.int64(2)
+    for order in range(FIRST_DUP, LAST_DUP + 1):
+        at = 3 * (order - FIRST_DUP)
+        n_grams = words.size - order + 1
+        out[at : at + 3] = 0
+        if n_grams <= 0:
+            continue
+        for k in range(n_grams):
+            out[at + 2] += room.total[k + order] - room.total[k]
+        if highest > 1:  # else no longer n-gram repeats either
+            lengthen(words, order, room.gram)
+            highest = count_ngrams(n_grams, mask, room)
+            out[at], out[at + 1] = all_copies(n_grams, order, room)
+
+
+@functools.cache
+def top_kernel() -> Kernel:
+    """Fill `top_ngrams`."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+        if digest == 0:
+            return
+        for d in range(docs.valid.size):
+            if words.measured[d]:
+                own = words_of(words, d)
+                sum_chars(own, room.total)
+                top_ngrams(own, room, out[d])
+
+    return run
+
+
+@functools.cache
+def greedy_kernel() -> Kernel:
+    """Fill `greedy_ngrams`."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+        if digest == 0:
+            return
+        for d in range(docs.valid.size):
+            if words.measured[d]:
+                own = words_of(words, d)
+                sum_chars(own, room.total)
+                greedy_ngrams(own, room, out[d])
+
+    return run
+
+
+@functools.cache
+def repeated_kernel() -> Kernel:
+    """Fill `repeated_ngrams`."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+        if digest == 0:
+            return
+        for d in range(docs.valid.size):
+            if words.measured[d]:
+                own = words_of(words, d)
+                sum_chars(own, room.total)
+                repeated_ngrams(own, room, out[d])
+
+    return run
+
+
+def _tops(v: str) -> tuple[str, ...]:
+    return tuple(f"top{n}_chars__{v}{end}" for n in TOP for end in ("", "_first", "_longest"))
+
+
+def _repeated(v: str) -> tuple[str, ...]:
+    return tuple(
+        name
+        for n in DUP
+        for name in (f"dup{n}_chars__{v}_all", f"dup{n}_chars__{v}_overlapping", f"ngram{n}_chars__{v}")
+    )
+
+
+PASSES = tuple(
+    made
+    for v in WORDS
+    for made in (
+        Pass(v, _tops(v), top_kernel),
+        Pass(v, tuple(f"dup{n}_chars__{v}_greedy" for n in DUP), greedy_kernel),
+        Pass(v, _repeated(v), repeated_kernel),
+    )
+)

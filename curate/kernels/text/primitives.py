@@ -1,6 +1,6 @@
 """The smallest compiled parts: decoding UTF-8, character classes, rolling hashes, a hash table that is never cleared.
 
-None of these is cached on disk by itself: only the entry points of `signals.py` are (see there).
+None of these is cached on disk by itself: only the kernels of passes are (`passes.py`).
 Numba turns uint64 with int64 into float64, so every hash constant is a typed np.uint64.
 """
 
@@ -29,8 +29,9 @@ Bytes = npt.NDArray[np.uint8]
 Records = Any  # a structured array
 Record = Any  # one element of it
 
-# One slot of a hash table. A slot of another generation is empty: nothing is ever cleared.
-SLOT = np.dtype([("key", "u8"), ("generation", "i8"), ("count", "i4"), ("first", "i4")])
+# One slot of a hash table. A slot of another generation is empty: nothing is cleared until generations run out.
+SLOT = np.dtype([("key", "u8"), ("generation", "i4"), ("first", "i4")])
+MAX_GENERATION = 1 << 30
 
 
 @njit(nogil=True)
@@ -112,7 +113,6 @@ def insert(table: Records, mask: Int, generation: Int, key: Int) -> tuple[Int, b
         slot = (slot + 1) & mask
     table[slot].generation = generation
     table[slot].key = key
-    table[slot].count = 0
     return slot, False
 
 
@@ -133,3 +133,12 @@ def strip(doc: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
             break
         end = k
     return start, end
+
+
+@njit(nogil=True)
+def is_at(doc: Bytes, k: Int, end: Int, code: Int) -> bool:
+    """Return whether the three-byte character `code` stands at byte k, before `end`."""
+    if k < 0 or k + 3 > end or doc[k] & 0xF0 != 0xE0:
+        return False
+    found, _ = decode(doc, k)
+    return bool(found == code)

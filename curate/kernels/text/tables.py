@@ -32,6 +32,20 @@ HOST = 1 << 15  # may stand in a host name
 SCHEME = 1 << 16  # may stand in a URL scheme
 UNICODE_DIGIT = 1 << 17  # \d of a regex
 INFIX = 1 << 18  # spaCy may cut a word here, depending on what stands around
+TERMINAL = 1 << 19  # in datatrove's TERMINAL_PUNCTUATION
+ALNUM = 1 << 20  # str.isalnum
+UPPER = 1 << 21  # str.isupper
+MARK = 1 << 22  # Unicode category M
+HASH_OR_ELLIPSIS = 1 << 23
+WORD_BREAK_SHIFT = 24  # five bits: an index into WORD_BREAKS
+PICTOGRAPH = 1 << 29  # Extended_Pictographic
+
+# Unicode's property Word_Break (UAX #29), in the order of the five bits.
+WORD_BREAKS = (
+    "Other", "CR", "LF", "Newline", "Extend", "ZWJ", "Format", "Regional_Indicator", "Katakana", "Hebrew_Letter",
+    "ALetter", "Single_Quote", "Double_Quote", "MidNumLet", "MidLetter", "MidNum", "Numeric", "ExtendNumLet",
+    "WSegSpace",
+)  # fmt: skip
 
 # What an entry of the exception list is good for (bits of `Tables.kind`).
 SPECIAL = 1  # split exactly as `Tables.pieces` says, wherever it stands alone

@@ -28,6 +28,7 @@ from curate.kernels.text.primitives import (
     power_of,
 )
 from curate.kernels.text.tables import (
+    ALNUM,
     BEFORE_STOP,
     DIGIT,
     ICON,
@@ -47,18 +48,21 @@ from curate.kernels.text.tables import (
     SYMBOL,
     WORD_ALPHA,
 )
+from curate.kernels.text.tables import HASH_OR_ELLIPSIS as IS_HASH_OR_ELLIPSIS
 from curate.kernels.text.urls import is_url
 
 # A decoded character of the chunk in hand; `hash` is of the chunk's bytes before it.
 CHAR = np.dtype([("hash", "u8"), ("code", "i4"), ("flags", "i4"), ("offset", "i8")])
-# A word of the doc: bytes start:end, hash and HASH_BASE ** bytes, characters, bits.
-WORD = np.dtype([("hash", "u8"), ("power", "u8"), ("start", "i8"), ("end", "i8"), ("n_chars", "i4"), ("bits", "i4")])
+# A word of the doc: its hash, bytes start:end of the doc, characters, bits.
+WORD = np.dtype([("hash", "u8"), ("start", "i4"), ("end", "i4"), ("n_chars", "i4"), ("bits", "i4")])
 
 HAS_LETTER = 1
 HAS_NON_SYMBOL = 2
 ALL_PUNCTUATION = 4
 ENDS_SENTENCE = 8
-SEEN = 16  # only while patterns are put together; the pattern's length in words stands above it
+HAS_HASH_OR_ELLIPSIS = 16
+STARTS_ALNUM = 32
+SEEN = 128  # only while patterns are put together; the pattern's length in words stands above it
 LENGTH_SHIFT = 8
 
 TOO_MANY_WORDS = -1
@@ -66,9 +70,11 @@ FULL_STOP = ord(".")
 
 
 @njit(nogil=True)
-def bits_of(any_flags: Int, all_flags: Int, n_chars: Int) -> Int:
-    """Return the bits of a word from the union and the intersection of its characters' classes."""
-    bits = 0
+def bits_of(first_flags: Int, any_flags: Int, all_flags: Int, n_chars: Int) -> Int:
+    """Return the bits of a word from the classes of its first, of any and of all of its characters."""
+    bits = STARTS_ALNUM if first_flags & ALNUM else 0
+    if any_flags & IS_HASH_OR_ELLIPSIS:
+        bits |= HAS_HASH_OR_ELLIPSIS
     if any_flags & LETTER:
         bits |= HAS_LETTER
     if not all_flags & SYMBOL:
@@ -81,14 +87,15 @@ def bits_of(any_flags: Int, all_flags: Int, n_chars: Int) -> Int:
 
 
 @njit(nogil=True)
-def fill(word: Record, start: Int, end: Int, h: Int, n_chars: Int, any_flags: Int, all_flags: Int) -> None:
+def fill(
+    word: Record, start: Int, end: Int, h: Int, n_chars: Int, first_flags: Int, any_flags: Int, all_flags: Int
+) -> None:
     """Write one word."""
     word.hash = h
-    word.power = power_of(end - start)
     word.start = start
     word.end = end
     word.n_chars = n_chars
-    word.bits = bits_of(any_flags, all_flags, n_chars)
+    word.bits = bits_of(first_flags, any_flags, all_flags, n_chars)
 
 
 @njit(nogil=True)
@@ -101,26 +108,28 @@ def put(words: Records, n: Int, chars: Records, start: Int, end: Int) -> Int:
         all_flags &= chars[k].flags
     first, last = chars[start].offset, chars[end].offset
     h = chars[end].hash - chars[start].hash * power_of(last - first)
-    fill(words[n], first, last, h, end - start, any_flags, all_flags)
+    fill(words[n], first, last, h, end - start, chars[start].flags, any_flags, all_flags)
     return n + 1
 
 
 @njit(nogil=True)
 def put_bytes(words: Records, n: Int, doc: Bytes, start: Int, end: Int) -> Int:
     """Append doc[start:end] as word n, without a decoded chunk; return n + 1."""
-    any_flags, all_flags, n_chars = 0, -1, 0
+    first_flags, any_flags, all_flags, n_chars = 0, 0, -1, 0
     h = np.uint64(0)
     i = start
     while i < end:
         code, n_bytes = decode(doc, i)
         flags = class_of(code)
+        if n_chars == 0:
+            first_flags = flags
         any_flags |= flags
         all_flags &= flags
         n_chars += 1
         i += n_bytes
     for k in range(start, end):
         h = h * BASE + np.uint64(doc[k]) + ONE
-    fill(words[n], start, end, h, n_chars, any_flags, all_flags)
+    fill(words[n], start, end, h, n_chars, first_flags, any_flags, all_flags)
     return n + 1
 
 
@@ -210,7 +219,7 @@ def pattern_slot(words: Records, start: Int, end: Int) -> Int:
         return -1
     h = words[start].hash
     for k in range(start + 1, end):
-        h = h * words[k].power + words[k].hash
+        h = h * power_of(np.int64(words[k].end) - words[k].start) + words[k].hash
     slot = find_exception(h)
     if slot < 0 or not KIND[slot] & PATTERN:
         return -1
@@ -249,7 +258,7 @@ def has_pattern(words: Records, first: Int, n: Int) -> bool:
         for y in range(x + 1, min(x + MAX_PATTERN, n)):
             if words[y].end - words[x].start > MAX_EXCEPTION_BYTES:
                 break
-            h = h * words[y].power + words[y].hash
+            h = h * power_of(np.int64(words[y].end) - words[y].start) + words[y].hash
             slot = find_exception(h)
             if slot >= 0 and KIND[slot] & PATTERN:
                 return True
@@ -342,7 +351,7 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
     Returns (new n, end of the chunk), or (n, start) where the chunk is of no such kind.
     """
     i = start
-    any_flags, all_flags, last_flags, n_chars = 0, -1, 0, 0
+    first_flags, any_flags, all_flags, last_flags, n_chars = 0, 0, -1, 0, 0
     h = np.uint64(0)
     code = n_bytes = flags = 0
     while i < doc.size:
@@ -355,6 +364,8 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
         h = h * BASE + np.uint64(doc[i]) + ONE
         for k in range(i + 1, i + n_bytes):
             h = h * BASE + np.uint64(doc[k]) + ONE
+        if n_chars == 0:
+            first_flags = flags
         any_flags |= flags
         all_flags &= flags
         last_flags = flags
@@ -374,8 +385,8 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
         if is_special(h * power_of(n_bytes) + mark_hash, i + n_bytes - start):
             return n, start
         end = i + n_bytes
-        fill(words[n + 1], i, end, mark_hash, 1, flags, flags)
-    fill(words[n], start, i, h, n_chars, any_flags, all_flags)
+        fill(words[n + 1], i, end, mark_hash, 1, flags, flags, flags)
+    fill(words[n], start, i, h, n_chars, first_flags, any_flags, all_flags)
     return n + (2 if marked else 1), end
 
 

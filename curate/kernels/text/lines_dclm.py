@@ -1,0 +1,106 @@
+"""DCLM's signals of lines and paragraphs: cut at newlines, stripped, empty ones left out, every copy counted."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numba import njit
+
+from curate.kernels.text.characters import count_newlines, is_spaced_ellipsis
+from curate.kernels.text.lines import ends_in_stops
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, insert, is_at, slots_for, strip
+from curate.signals import MAX_LINES
+
+NEWLINE, HYPHEN, STAR = ord("\n"), ord("-"), ord("*")
+BULLET, CIRCLE, ELLIPSIS = ord("•"), ord("●"), ord("…")
+
+
+@njit(nogil=True)
+def hash_piece(doc: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
+    """Return (hash, characters) of doc[start:end]."""
+    h = np.uint64(0)
+    n_chars = 0
+    for k in range(start, end):
+        h = h * BASE + np.uint64(doc[k]) + ONE
+        n_chars += int(doc[k] & 0xC0 != 0x80)
+    return h, n_chars
+
+
+@njit(nogil=True)
+def piece_end(doc: Bytes, i: Int, min_newlines: Int) -> Int:
+    """Return where `min_newlines` (1 or 2) newlines in a row stand, from byte i on, or the end."""
+    while i < doc.size:
+        if doc[i] == NEWLINE and (min_newlines == 1 or (i + 1 < doc.size and doc[i + 1] == NEWLINE)):
+            break
+        i += 1
+    return i
+
+
+@njit(nogil=True)
+def count_pieces(doc: Bytes, min_newlines: Int, table: Records, mask: Int, generation: Int, row: Ints) -> None:
+    """Fill row[:6]: pieces, their characters, those with a bullet, with an ellipsis, all copies of repeated ones, …"""
+    n = chars = bullets = ellipses = copied = copied_chars = 0
+    i = 0
+    while i < doc.size:
+        stop = piece_end(doc, i, min_newlines)
+        start, end = strip(doc, i, stop)
+        i = stop + min_newlines
+        if start == end:
+            continue
+        h, n_chars = hash_piece(doc, start, end)
+        n += 1
+        chars += n_chars
+        first = doc[start]
+        if first == HYPHEN or first == STAR or is_at(doc, start, end, BULLET) or is_at(doc, start, end, CIRCLE):
+            bullets += 1
+        last = max(end - 3, start)
+        spaced = is_spaced_ellipsis(doc, max(end - 5, start), end)
+        ellipses += int(spaced or ends_in_stops(doc, start, end) or is_at(doc, last, end, ELLIPSIS))
+        slot, was_there = insert(table, mask, generation, h)
+        if was_there:
+            copies = 1 if table[slot].first else 2  # the first copy counts as soon as there is a second
+            copied += copies
+            copied_chars += copies * n_chars
+        table[slot].first = int(was_there)
+    row[0], row[1], row[2], row[3], row[4], row[5] = n, chars, bullets, ellipses, copied, copied_chars
+
+
+@functools.cache
+def pieces_kernel() -> Kernel:
+    """Fill `count_pieces` of lines, then of paragraphs; nothing above MAX_LINES lines."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+        if digest == 0:
+            return
+        row = np.zeros(6, np.int64)
+        for d in range(docs.valid.size):
+            if not docs.valid[d]:
+                continue
+            doc = doc_of(docs, d)
+            n_lines = count_newlines(doc) + 1
+            if n_lines > MAX_LINES:
+                continue
+            room.generation[0] += 2
+            mask = slots_for(n_lines) - 1
+            count_pieces(doc, 1, room.table, mask, room.generation[0] - 1, out[d])
+            count_pieces(doc, 2, room.table, mask, room.generation[0], row)
+            out[d, 6], out[d, 7], out[d, 8], out[d, 9] = row[0], row[1], row[4], row[5]
+
+    return run
+
+
+PASSES = (
+    Pass(
+        None,
+        (
+            "n_lines_dclm", "line_chars_dclm", "n_bullet_lines_dclm", "n_ellipsis_lines_dclm", "n_dup_lines_dclm",
+            "dup_line_chars_dclm",
+            "n_paragraphs_dclm", "paragraph_chars_dclm", "n_dup_paragraphs_dclm", "dup_paragraph_chars_dclm",
+        ),
+        pieces_kernel,
+    ),
+)  # fmt: skip

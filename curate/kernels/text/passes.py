@@ -1,0 +1,106 @@
+"""What a compiled pass over texts is given and what it fills; a family of signals registers its passes with these.
+
+A family's module holds `PASSES`, a tuple of `Pass`; `measure.FAMILIES` names the module. A pass's kernel is called for
+a group of docs as `kernel(docs, words, room, out)`: it fills out[d, c], the c-th of the pass's columns for doc d, and
+leaves -1 where it measured nothing (null). A pass with `words` finds them cut in `words`; a family with words of its own
+registers a segmenter in its module's `SEGMENTERS`, called as `segmenter(docs, words, room, max_words)`.
+
+Write a kernel as a function that builds it:
+
+    @functools.cache
+    def my_kernel() -> Kernel:
+        digest = source_digest()          # a constant of the closure: a part of the key of Numba's cache on disk
+
+        @njit(cache=True, nogil=True)
+        def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+            if digest == 0:
+                return
+            ...
+
+        return run
+
+    PASSES = (Pass(None, ("n_mine",), my_kernel),)
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from curate.kernels.text.primitives import Bytes, Int, Records
+from curate.kernels.text.tables import PATH
+
+# A longer line that holds a citation mark is copied nowhere, so C4 is not measured there.
+MAX_CITED_LINE_BYTES = 1 << 22
+MAX_CITED_LINE_WORDS = 1 << 18
+
+Ints = npt.NDArray[np.int64]
+Kernel = Callable[..., None]
+
+
+class Docs(NamedTuple):
+    """A group of n texts; text d is data[offsets[d] : offsets[d + 1]], UTF-8, and read-only."""
+
+    data: Bytes
+    offsets: Ints  # [n + 1]
+    valid: npt.NDArray[np.bool_]  # [n] False where the text is null
+
+
+class Words(NamedTuple):
+    """The words of a group: those of doc d are word[first[d] : first[d + 1]], their bytes counted from the doc's start."""
+
+    word: Records  # see `words.WORD`
+    first: Ints  # [n + 1]
+    measured: npt.NDArray[np.bool_]  # [n] False where the text is null or has too many words
+
+
+class Room(NamedTuple):
+    """Scratch memory, with room for every doc of a group."""
+
+    table: Records  # see `primitives.SLOT`; at least slots_for(n) slots for a doc of n words or n lines
+    generation: Ints  # [1] the last generation used in `table`
+    gram: npt.NDArray[np.uint64]  # [n words]
+    total: Ints  # [n words + 1]
+    count: npt.NDArray[np.int32]  # [n words]
+    where: npt.NDArray[np.int32]  # [n words]
+    chars: Records  # [MAX_CHUNK_BYTES + 1], see `words.CHAR`
+    ends: Ints  # [MAX_CHUNK_BYTES + 1]
+    line: Bytes  # a copy of a line, to be changed
+    line_read: Bytes  # the same memory, of the type that texts have
+    line_words: Records  # the words of that line
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A compiled walk over texts that fills columns; `words` is the variant of words it needs."""
+
+    words: str | None
+    columns: tuple[str, ...]
+    kernel: Callable[[], Kernel]  # compiles, or loads from the cache, when called
+
+
+@functools.cache
+def source_digest() -> int:
+    """Return a number that changes with any source or table of this package: Numba's cache looks at one file only."""
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), PATH]
+    return int(hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources), digest_size=7).hexdigest(), 16)
+
+
+@njit(nogil=True)
+def doc_of(docs: Docs, d: Int) -> Bytes:
+    """Return the bytes of text d."""
+    return docs.data[docs.offsets[d] : docs.offsets[d + 1]]
+
+
+@njit(nogil=True)
+def words_of(words: Words, d: Int) -> Records:
+    """Return the words of text d."""
+    return words.word[words.first[d] : words.first[d + 1]]
