@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from curate.classifiers import TrainedClassifier, train_classifier
 from curate.comparison import Comparison, compare
 from curate.export_shards import Exported, export_shards
 from curate.inspection import Removed, RunStatus, gc, status
@@ -23,9 +24,9 @@ from curate.verify import verify
 from curate.why import Life, why
 
 __all__ = [
-    "Comparison", "Exported", "Life", "Recipe", "Removed", "Retuned", "RunOptions", "RunStatus", "Summary", "compare",
-    "export_shards", "gc", "ingest", "load_recipe", "parse_recipe", "plan", "retune", "run", "run_step", "status",
-    "steps", "verify", "why",
+    "Comparison", "Exported", "Life", "Recipe", "Removed", "Retuned", "RunOptions", "RunStatus", "Summary",
+    "TrainedClassifier", "compare", "export_shards", "gc", "ingest", "load_recipe", "parse_recipe", "plan", "retune",
+    "run", "run_step", "status", "steps", "train_classifier", "verify", "why",
 ]  # fmt: skip
 
 PathLike = str | os.PathLike[str]

@@ -35,6 +35,7 @@ from curate.commands import (
     trainer_command,
 )
 from curate.errors import AccountingError, ShardsFailed, printable
+from curate.model_commands import MODELS, model_command
 from curate.registry import STEPS
 from curate.side_by_side import with_comparison
 
@@ -90,6 +91,10 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
         help_text = command.__doc__ if wanted == _dashed(name) else entry.summary
         app.command(_dashed(name), help=help_text, rich_help_panel="Steps, as recipes of one step")(guarded(command))
     app.command("export-shards", rich_help_panel="Runs")(guarded(export_shards))
+    for name, summary in MODELS.items():
+        command = model_command(name) if wanted == name else _listed
+        help_text = command.__doc__ if wanted == name else summary
+        app.command(name, help=help_text, rich_help_panel="Models")(guarded(command))
     for question in questions:
         app.command(rich_help_panel="Questions")(guarded(question))
     for name, summary in TRAINER.items():

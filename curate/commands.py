@@ -93,7 +93,7 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     from curate.registry import params, step_class
 
     cls = step_class(name)
-    own = [param for param in params(cls) if _option_type(param.type) is not None]
+    own = [param for param in params(cls) if option_type(param.type) is not None]
 
     def command(inputs: list[str], out: Path, **given: Any) -> None:
         as_json, words = given.pop("as_json"), api.RUN_OPTIONS
@@ -125,7 +125,7 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     for param in own:
         default = list(param.default) if isinstance(param.default, tuple) else param.default
         default = inspect.Parameter.empty if default is dataclasses.MISSING else default
-        option = Annotated[_option_type(param.type), typer.Option(help=param.help or None)]  # type: ignore[valid-type]
+        option = Annotated[option_type(param.type), typer.Option(help=param.help or None)]  # type: ignore[valid-type]
         option_name = api.beside_run_options(name, param.name)
         parameters.append(inspect.Parameter(option_name, keyword, annotation=option, default=default))
     if cls.kind == "stage":
@@ -140,20 +140,20 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     for word, kind, default in shared:
         parameters.append(inspect.Parameter(word, keyword, annotation=kind, default=default))
     doc = doc or f"{STEPS[name].summary}\n\n{inspect.getdoc(cls) or ''}"
-    return _with_signature(command, parameters, _as_help(doc))
+    return with_signature(command, parameters, as_help(doc))
 
 
-def _as_help(doc: str) -> str:
+def as_help(doc: str) -> str:
     """Return a docstring as help: paragraphs without their line breaks, brackets safe from rich's markup."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
     return "\n\n".join(paragraphs).replace("[", "\\[")
 
 
-def _option_type(kind: Any) -> Any:
+def option_type(kind: Any) -> Any:
     """Return the type of a command-line option for a parameter's type; None if it is for recipes only."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        options = [option for a in args if a is not type(None) if (option := _option_type(a)) is not None]
+        options = [option for a in args if a is not type(None) if (option := option_type(a)) is not None]
         if not options:
             return None
         return options[0] | None if type(None) in args else options[0]
@@ -162,7 +162,7 @@ def _option_type(kind: Any) -> Any:
     return kind if origin is Literal or kind in (str, int, float, bool, Path) else None
 
 
-def _with_signature(command: Callable[..., Any], parameters: list[inspect.Parameter], doc: str) -> Callable[..., Any]:
+def with_signature(command: Callable[..., Any], parameters: list[inspect.Parameter], doc: str) -> Callable[..., Any]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = doc
@@ -223,12 +223,12 @@ def trainer_command(name: str) -> Callable[..., None]:
             inspect.Parameter(
                 parameter.name,
                 inspect.Parameter.KEYWORD_ONLY,
-                annotation=Annotated[_option_type(kind), made],
+                annotation=Annotated[option_type(kind), made],
                 default=default,
             )
         )
     parameters.append(inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, annotation=Json, default=False))
-    return _with_signature(command, parameters, inspect.getdoc(function) or "")
+    return with_signature(command, parameters, inspect.getdoc(function) or "")
 
 
 def _tell_trainer(result: Any, as_json: bool) -> None:

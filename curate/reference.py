@@ -7,6 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from curate.registry import STEPS, params, step_class
@@ -33,7 +34,7 @@ def describe_step(name: str) -> dict[str, Any]:
             }
             for param in known
         ],
-        "reads": list(cls.reads),
+        "reads": list(dict.fromkeys(column for spec in specs or [cls] for column in spec.reads)),
         "writes": {column: str(kind) for spec in specs for column, kind in spec.writes.items()},
         "reasons": list(dict.fromkeys(reason for spec in specs for reason in spec.reasons)),
     }
@@ -52,6 +53,8 @@ def _instances(cls: type[Any]) -> list[Any]:
         return [cls]
     if len(required) == 1 and typing.get_origin(required[0].type) is typing.Literal:
         return [cls(**{required[0].name: choice}) for choice in typing.get_args(required[0].type)]
+    if len(required) == 1 and required[0].type is Path:
+        return [cls(**{required[0].name: Path(required[0].name)})]  # no step opens a file before it works
     return []
 
 

@@ -53,7 +53,13 @@ STEPS: Mapping[str, Entry] = {
     "toxicity": Entry(
         "curate.stages.toxicity", "Toxicity", "stage", "Score toxic vocabulary by density, not by single words."
     ),
+    "model_quality": Entry(
+        "curate.stages.model_quality", "ModelQuality", "stage", "Score each doc with a classifier of good text."
+    ),
     "redact": Entry("curate.stages.redact", "Redact", "stage", "Mask e-mail addresses, phone numbers, IPs and more."),
+    "quantile": Entry(
+        "curate.folds.quantile", "Quantile", "fold", "Keep the best share of the docs by a column, or name bands of them."
+    ),
     "dedup": Entry("curate.folds.dedup", "Dedup", "fold", "Keep one doc of each cluster of (near-)duplicates."),
     "boilerplate": Entry(
         "curate.folds.boilerplate", "Boilerplate", "fold", "Cut lines that stand on many pages of one site."

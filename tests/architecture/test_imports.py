@@ -35,11 +35,11 @@ EVERY = pytest.mark.parametrize("path", MODULES + TRAINER, ids=NAMES)
 # From the top of the house to its ground: a module imports those of lower rooms, or of its own.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("curate.cli",),
-    ("curate.commands", "curate.reference", "curate.side_by_side", "curate.tell"),
+    ("curate.commands", "curate.model_commands", "curate.reference", "curate.side_by_side", "curate.tell"),
     ("curate.api",),
     ("curate.why", "curate.verify", "curate.inspection", "curate.comparison", "curate.retune", "curate.export_shards"),
     ("curate.runner",),
-    ("curate.training",),
+    ("curate.training", "curate.classifiers"),
     ("curate.progress", "curate.publish"),
     ("curate.engines",),
     ("curate.accounting", "curate.tasks", "curate.fold_tasks", "curate.shard_pass", "curate.shard_files"),

@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 import typing
+from pathlib import Path
 
 import pytest
 import typer
@@ -87,6 +88,6 @@ def test_steps_tells_all_of_a_step(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert result.exit_code == 0, result.output
     spec = step_class(name)
     required = [p for p in params(spec) if p.default is dataclasses.MISSING]
-    made = spec if required else spec()
-    for word in (*made.reasons, *made.writes, *spec.reads, *(param.name for param in params(spec))):
+    made = spec(**{p.name: Path(p.name) if p.type is Path else p.default for p in required}) if required else spec()
+    for word in (*made.reasons, *made.writes, *made.reads, *(param.name for param in params(spec))):
         assert word in result.output

@@ -13,6 +13,9 @@ from curate.schema import HTML_SCHEMA, TEXT
 from curate.source import doc_id
 from tests.runs import sentences
 
+# A fastText model of the labels hq and cc: 4 numbers a word, 256 buckets, learnt from 120 made-up lines.
+CLASSIFIER = str(Path(__file__).with_name("classifier.ftz"))
+
 # step → the parameters it is swept with; a step that is missing here fails a test
 PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "url_filter": ({}, {"min_soft_words": 1}, {"exclude_curated": True}),
@@ -28,14 +31,27 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "normalize": ({},),
     "language": ({}, {"keep": ["en"], "min_score": 0.9}),
+    "signals": ({"measure": ["gopher/datatrove", "fineweb"]}, {"measure": ["n_text_chars"], "suffix": "__after_c4"}),
     "quality": (
         {"rules": "gopher"},
+        {"rules": "gopher/dolma"},
         {"rules": "gopher_repetition"},
+        {"rules": "gopher_repetition/dclm"},
+        {"rules": "fineweb"},
         {"rules": "c4"},
-        {"rules": "c4", "thresholds": {"min_sentences": 1}, "terminal_punctuation": False},
+        {"rules": "c4/tfds", "thresholds": {"min_sentences": 1}, "terminal_punctuation": False},
+        {"rules": "c4", "thresholds": {"min_words_per_line": 2, "min_sentences": 1}},
+        {"rules": [{"signal": "n_lines", "per": "n_text_chars", "min": 0.001, "max": 0.1, "reason": "lines"}]},
+        {"rules": [{"signal": "offset_bytes", "max": 30, "reason": "late"}]},
     ),
     "toxicity": ({}, {"min_toxic_words": 1, "max_toxic_word_frac": 0.0, "lexicon": ["en", "de", "fr"]}),
+    "model_quality": ({"model": CLASSIFIER}, {"model": CLASSIFIER, "min_score": 0.5, "label": "cc", "column": "cc"}),
     "redact": ({}, {"policy": "surrogate"}),
+    "quantile": (
+        {"by": "offset_bytes"},
+        {"by": "language_score", "best": "lowest", "keep_frac": 0.4, "per": "language"},
+        {"by": "language_score", "bands": {"head": 0.3, "middle": 0.6, "tail": 1.0}, "per": "source"},
+    ),
     "dedup": (
         {"method": "exact"},
         {"method": "exact", "keep": "first"},
@@ -119,6 +135,7 @@ URLS = (
     "javascript:alert(1)//" + "a" * 3000,
 )
 LANGUAGES = ("en", "de", None)
+SCORES = (0.9, None, 0.1, 0.5, float("inf"), 0.5, 0.0)
 # What `extract` writes of a page's owner, and `consent` reads.
 ROBOTS = (None, "", "noai", "index,follow", "ccbot:noindex,nofollow", "noai,noindex,max-snippet:-1", ",,:", "noaix")
 RESERVED = (None, False, True)
@@ -144,6 +161,7 @@ def docs(rows: Sequence[int], offset: int = 0) -> pa.RecordBatch:
     text = pa.array([TEXTS[row % len(TEXTS)] for row in rows], TEXT.type)
     written = {
         "language": pa.array([LANGUAGES[row % len(LANGUAGES)] for row in rows], pa.string()),
+        "language_score": pa.array([SCORES[row % len(SCORES)] for row in rows], pa.float32()),
         "robots": pa.array([ROBOTS[row % len(ROBOTS)] for row in rows], pa.string()),
         "tdm_reservation": pa.array([RESERVED[row % len(RESERVED)] for row in rows], pa.bool_()),
         "license": pa.array([LICENSES[row % len(LICENSES)] for row in rows], pa.string()),
