@@ -21,7 +21,7 @@ def train(
     tokens: Annotated[Path, "Folder of token shards (or of a run that has one)"],
     out: Annotated[Path, "Folder of the training run; an interrupted one goes on"],
     *,
-    preset: Annotated[str | None, "Model size: tiny, small, 124m, 350m or 1.5b; tiny if not given"] = None,
+    preset: Annotated[str | None, "Model size: tiny (if not given), 5m, 30m, 124m, gpt2, 350m, 760m, 1.5b"] = None,
     steps: Annotated[int | None, "Updates to do in all"] = None,
     batch_size: Annotated[int | None, "Windows per update"] = None,
     seq_len: Annotated[int | None, "Tokens per window"] = None,

@@ -62,7 +62,7 @@ def save_checkpoint(
     _write_json(partial / "config.json", to_dict(config))
     for name, tensors in (("model", model), ("optimizer", optimizer)):
         path = partial / f"{name}.safetensors"
-        _save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, path)
+        save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, path)
         shutil.copymode(partial / "config.json", path)  # safetensors lets only the owner read
     shutil.copyfile(tokenizer, partial / "tokenizer.json")
     sums = {name: _sha256(partial / name) for name in _FILES}
@@ -141,10 +141,10 @@ def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
         raise CheckpointError(f"cannot read {checkpoint / name}.safetensors: {error}") from error
 
 
-def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file; its library hides the system's error in a text, this raises it as OSError."""
     try:
-        save_file(tensors, path)
+        save_file(tensors, path, metadata)
     except SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:

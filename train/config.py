@@ -15,8 +15,11 @@ VOCAB_MULTIPLE = 128  # matrix units like round sizes; nanoGPT and nanochat pad 
 class ModelConfig:
     """Shape of the network. The defaults make it parameter for parameter a Qwen3; `qk_norm: false` makes it a Llama.
 
-    RMSNorm eps 1e-5 and theta 10,000: Llama (arXiv 2302.13971). `init_std` 0.02: GPT-2. A `vocab_size` of 0 and
-    an `eos_id` below 0 mean: take those of the token shards.
+    GPT-2 is the preset `gpt2`: learned positions, LayerNorm, GELU, biases. RMSNorm eps 1e-5 and theta 10,000: Llama
+    (arXiv 2302.13971). `init_std` 0.02: GPT-2. `positions: sinusoidal` are those of arXiv 1706.03762. `max_positions`
+    bounds learned positions; 0 means the window's length, as a `vocab_size` of 0 and an `eos_id` below 0 mean those of
+    the token shards. `dropout` is of embeddings, attention weights and what each block adds (GPT-2: 0.1; 0 is usual
+    where no window is read twice).
     """
 
     n_layers: int = 4
@@ -27,8 +30,14 @@ class ModelConfig:
     d_ff: int = 512
     vocab_size: int = 0
     eos_id: int = -1
+    positions: Literal["rope", "learned", "sinusoidal"] = "rope"
+    norm: Literal["rmsnorm", "layernorm"] = "rmsnorm"
+    mlp: Literal["swiglu", "gelu"] = "swiglu"
+    bias: bool = False
     qk_norm: bool = True
     tie_embeddings: bool = True
+    max_positions: int = 0
+    dropout: float = 0.0
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5
     init_std: float = 0.02
@@ -36,11 +45,16 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("n_layers", "d_model", "n_heads", "n_kv_heads", "head_dim", "d_ff"):
             _at_least(name, getattr(self, name), 1)
-        _at_least("vocab_size", self.vocab_size, 0)
+        for name in ("vocab_size", "max_positions"):
+            _at_least(name, getattr(self, name), 0)
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.n_heads % self.n_kv_heads:
             raise ConfigError(f"n_heads ({self.n_heads}) must be a multiple of n_kv_heads ({self.n_kv_heads})")
-        if self.head_dim % 2:
+        if self.head_dim % 2 and self.positions == "rope":
             raise ConfigError(f"head_dim must be even for rotary positions, got {self.head_dim}")
+        if self.d_model % 2 and self.positions == "sinusoidal":
+            raise ConfigError(f"d_model must be even for sinusoidal positions, got {self.d_model}")
         for name in ("rope_theta", "norm_eps", "init_std"):
             _above_zero(name, getattr(self, name))
 
@@ -146,7 +160,7 @@ class TrainConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
-def _shape(layers: int, width: int, heads: int, kv_heads: int, d_ff: int) -> dict[str, int]:
+def _shape(layers: int, width: int, heads: int, kv_heads: int, d_ff: int) -> dict[str, Any]:
     return {
         "n_layers": layers,
         "d_model": width,
@@ -157,8 +171,11 @@ def _shape(layers: int, width: int, heads: int, kv_heads: int, d_ff: int) -> dic
     }
 
 
+GPT2 = {"positions": "learned", "norm": "layernorm", "mlp": "gelu", "bias": True, "qk_norm": False}
+
 # Shapes: d_ff = 8/3 d rounded to 128 (Llama); heads of 64 below a width of 768 and of 128 from there. Learning rates:
-# GPT-3 (arXiv 2005.14165, table 2.1: 6e-4 at 125M, 3e-4 at 350M, 2e-4 at 1.3B); tiny: measured.
+# GPT-3 (arXiv 2005.14165, table 2.1: 6e-4 at 125M, 3e-4 at 350M, 2.5e-4 at 760M, 2e-4 at 1.3B); tiny: measured. The
+# names count embeddings, of 8,192 tokens up to 30m and of 50,304 from 124m.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {
         "model": _shape(4, 192, 3, 1, 512),
@@ -167,7 +184,12 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "learning_rate": 1e-3
         },  # best held-out loss of 1e-3, 3e-3, 6e-3, 1e-2 after 60 steps on English prose
     },
-    "small": {
+    "5m": {
+        "model": _shape(4, 256, 4, 2, 768),
+        "data": {"seq_len": 256, "batch_size": 32},
+        "optim": {"learning_rate": 1e-3},
+    },
+    "30m": {
         "model": _shape(8, 512, 8, 4, 1408),
         "data": {"seq_len": 512, "batch_size": 32},
         "optim": {"learning_rate": 1e-3},
@@ -177,10 +199,20 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "data": {"seq_len": 1024, "batch_size": 512, "micro_batch_size": 32},
         "optim": {"learning_rate": 6e-4},
     },
+    "gpt2": {  # GPT-2's smallest, number for number
+        "model": _shape(12, 768, 12, 12, 3072) | GPT2,
+        "data": {"seq_len": 1024, "batch_size": 512, "micro_batch_size": 32},
+        "optim": {"learning_rate": 6e-4},
+    },
     "350m": {
         "model": _shape(24, 1024, 8, 8, 2688),
         "data": {"seq_len": 2048, "batch_size": 256, "micro_batch_size": 16},
         "optim": {"learning_rate": 3e-4},
+    },
+    "760m": {
+        "model": _shape(24, 1536, 12, 12, 4096),
+        "data": {"seq_len": 2048, "batch_size": 256, "micro_batch_size": 8},
+        "optim": {"learning_rate": 2.5e-4},
     },
     "1.5b": {
         "model": _shape(28, 2048, 16, 8, 5504),

@@ -57,6 +57,10 @@ def with_vocabulary(config: TrainConfig, manifest: Manifest) -> TrainConfig:
         if asked not in (unset, there):
             raise ConfigError(f"model.{name} is {asked}, but the token shards have {there}; leave it out")
     model = dataclasses.replace(config.model, vocab_size=manifest.vocab_size, eos_id=manifest.eos_id)
+    if model.positions == "learned":
+        if 0 < model.max_positions < config.data.seq_len:
+            raise ConfigError(f"model.max_positions {model.max_positions} is below data.seq_len {config.data.seq_len}")
+        model = dataclasses.replace(model, max_positions=model.max_positions or config.data.seq_len)
     return dataclasses.replace(config, model=model)
 
 

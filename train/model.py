@@ -1,6 +1,7 @@
-"""The decoder-only Transformer: pre-norm RMSNorm, SwiGLU, grouped queries, QK-norm, rotary positions, tied embeddings.
+"""The decoder-only Transformer: one pre-norm block whose norm, MLP, positions and biases are configuration.
 
-Module names and shapes are those of Qwen3 in `transformers` (of Llama without `qk_norm`): weights carry over.
+By default RMSNorm, SwiGLU, grouped queries, QK-norm, rotary positions and tied embeddings: module names and shapes are
+those of Qwen3 in `transformers` (of Llama without `qk_norm`), so weights carry over. The preset `gpt2` is GPT-2.
 Shapes: B batch, T positions, D model width, H query heads, G key/value heads, K head dim, V vocabulary, N = B * T.
 """
 
@@ -13,11 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from train.attention import KVCache, attend, document_ids, document_mask, rope_table, rotate
+from train.attention import (
+    Backend,
+    Documents,
+    KVCache,
+    attend,
+    document_ids,
+    keep_apart,
+    positions_in_documents,
+    rope_table,
+    rotate,
+)
 from train.config import ModelConfig
 
 IGNORED = -100  # a label that counts neither in the loss nor in the number of tokens
 LOSS_ROWS = 8_192  # positions whose logits are held at once; more are done in pieces, and again in the backward pass
+
+Rope = tuple[Tensor, Tensor] | None
 
 
 class RMSNorm(nn.Module):
@@ -32,29 +45,52 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).type_as(x)
 
 
+class LayerNorm(nn.Module):
+    """(x - mean) / std * weight + bias, computed in float32 (arXiv 1607.06450)."""
+
+    def __init__(self, width: int, eps: float, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = None if self.bias is None else self.bias.float()
+        return F.layer_norm(x.float(), self.weight.shape, self.weight.float(), bias, self.eps).type_as(x)
+
+
+def norm_of(config: ModelConfig) -> nn.Module:
+    """Return the norm of the residual stream."""
+    if config.norm == "layernorm":
+        return LayerNorm(config.d_model, config.norm_eps, config.bias)
+    return RMSNorm(config.d_model, config.norm_eps)
+
+
 class Attention(nn.Module):
     """Causal self-attention of one layer."""
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.layer = layer
-        self.head_dim = config.head_dim
-        self.q_proj = nn.Linear(config.d_model, config.n_heads * config.head_dim, bias=False)
-        self.k_proj = nn.Linear(config.d_model, config.n_kv_heads * config.head_dim, bias=False)
-        self.v_proj = nn.Linear(config.d_model, config.n_kv_heads * config.head_dim, bias=False)
-        self.o_proj = nn.Linear(config.n_heads * config.head_dim, config.d_model, bias=False)
+        self.head_dim, self.dropout = config.head_dim, config.dropout
+        bias = config.bias
+        self.q_proj = nn.Linear(config.d_model, config.n_heads * config.head_dim, bias=bias)
+        self.k_proj = nn.Linear(config.d_model, config.n_kv_heads * config.head_dim, bias=bias)
+        self.v_proj = nn.Linear(config.d_model, config.n_kv_heads * config.head_dim, bias=bias)
+        self.o_proj = nn.Linear(config.n_heads * config.head_dim, config.d_model, bias=bias)
         self.q_norm: nn.Module = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
         self.k_norm: nn.Module = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else nn.Identity()
 
-    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, rope: Rope, documents: Documents | None, cache: KVCache | None) -> Tensor:
         heads = (*x_BTD.shape[:2], -1, self.head_dim)
         q_BHTK = self.q_norm(self.q_proj(x_BTD).view(heads)).transpose(1, 2)
         k_BGTK = self.k_norm(self.k_proj(x_BTD).view(heads)).transpose(1, 2)
         v_BGTK = self.v_proj(x_BTD).view(heads).transpose(1, 2)
-        q_BHTK, k_BGTK = rotate(q_BHTK, *rope), rotate(k_BGTK, *rope)
+        if rope is not None:
+            q_BHTK, k_BGTK = rotate(q_BHTK, *rope), rotate(k_BGTK, *rope)
         if cache is not None:
             k_BGTK, v_BGTK = cache.append(self.layer, k_BGTK, v_BGTK)
-        y_BHTK = attend(q_BHTK, k_BGTK, v_BGTK, mask)
+        y_BHTK = attend(q_BHTK, k_BGTK, v_BGTK, documents, self.dropout if self.training else 0.0)
         return self.o_proj(y_BHTK.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
@@ -63,12 +99,24 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=False)
+        self.gate_proj = nn.Linear(config.d_model, config.d_ff, bias=config.bias)
+        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=config.bias)
+        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(x_BTD)) * self.up_proj(x_BTD))  # type: ignore[no-any-return]
+
+
+class GELU(nn.Module):
+    """down(gelu(up(x))), GELU by its tanh formula as GPT-2 has it (arXiv 1606.08415)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(config.d_model, config.d_ff, bias=config.bias)
+        self.down_proj = nn.Linear(config.d_ff, config.d_model, bias=config.bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return self.down_proj(F.gelu(self.up_proj(x_BTD), approximate="tanh"))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -76,59 +124,83 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(config.d_model, config.norm_eps)
+        self.dropout = config.dropout
+        self.input_layernorm = norm_of(config)
         self.self_attn = Attention(config, layer)
-        self.post_attention_layernorm = RMSNorm(config.d_model, config.norm_eps)
-        self.mlp = SwiGLU(config)
+        self.post_attention_layernorm = norm_of(config)
+        self.mlp: nn.Module = GELU(config) if config.mlp == "gelu" else SwiGLU(config)
 
-    def forward(self, x_BTD: Tensor, rope: tuple[Tensor, Tensor], mask: Tensor | None, cache: KVCache | None) -> Tensor:
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, mask, cache)
-        return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))  # type: ignore[no-any-return]
+    def forward(self, x_BTD: Tensor, rope: Rope, documents: Documents | None, cache: KVCache | None) -> Tensor:
+        x_BTD = x_BTD + self._drop(self.self_attn(self.input_layernorm(x_BTD), rope, documents, cache))
+        return x_BTD + self._drop(self.mlp(self.post_attention_layernorm(x_BTD)))
+
+    def _drop(self, x_BTD: Tensor) -> Tensor:
+        return F.dropout(x_BTD, self.dropout, self.training) if self.dropout else x_BTD
 
 
 class Decoder(nn.Module):
     """The language model: tokens in, logits or the summed loss out."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, attention: Backend = "sdpa") -> None:
         super().__init__()
-        self.config = config
+        self.config, self.attention = config, attention
         self.embed_tokens = nn.Embedding(config.padded_vocab_size, config.d_model)
+        if config.positions == "learned":
+            self.embed_positions = nn.Embedding(config.max_positions, config.d_model)
         self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.norm = RMSNorm(config.d_model, config.norm_eps)
+        self.norm = norm_of(config)
         if not config.tie_embeddings:
             self.lm_head = nn.Linear(config.d_model, config.padded_vocab_size, bias=False)
 
-    def hidden(self, tokens_BT: Tensor, mask: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+    def hidden(self, tokens_BT: Tensor, documents: Documents | None = None, cache: KVCache | None = None) -> Tensor:
         """Return the normalised last hidden states [B, T, D].
 
-        With a cache, `tokens_BT` are the positions after those it holds.
+        With a cache, `tokens_BT` are the positions after those it holds. Learned and sinusoidal positions count from
+        the start of a document where documents are kept apart; rotary ones need not, since only distances count.
         """
         first = 0 if cache is None else cache.n_seen
-        positions_T = torch.arange(first, first + tokens_BT.shape[1], device=tokens_BT.device)
-        rope = rope_table(positions_T, self.config.head_dim, self.config.rope_theta)
+        place_T = torch.arange(first, first + tokens_BT.shape[1], device=tokens_BT.device)
         x_BTD = self.embed_tokens(tokens_BT)
+        rope: Rope = None
+        if self.config.positions == "rope":
+            rope = rope_table(place_T, self.config.head_dim, self.config.rope_theta)
+        else:
+            places = place_T if documents is None else positions_in_documents(documents.ids_BT)
+            x_BTD = x_BTD + self._position_vectors(places).type_as(x_BTD)
+        if self.config.dropout:
+            x_BTD = F.dropout(x_BTD, self.config.dropout, self.training)
         for layer in self.layers:
-            x_BTD = layer(x_BTD, rope, mask, cache)
+            x_BTD = layer(x_BTD, rope, documents, cache)
         if cache is not None:
             cache.n_seen += tokens_BT.shape[1]
         return self.norm(x_BTD)  # type: ignore[no-any-return]
+
+    def _position_vectors(self, places: Tensor) -> Tensor:
+        """Return the vectors of positions, [..., D]."""
+        if self.config.positions == "learned":
+            return self.embed_positions(places)  # type: ignore[no-any-return]
+        half = torch.arange(0, self.config.d_model, 2, dtype=torch.float32, device=places.device)
+        angles = places[..., None].float() / 10_000.0 ** (half / self.config.d_model)
+        return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)  # sine and cosine by turns
 
     def head(self, x: Tensor) -> Tensor:
         """Return logits [..., V] of hidden states [..., D]; the padding rows of the matrix never show."""
         weight = self.embed_tokens.weight if self.config.tie_embeddings else self.lm_head.weight
         return F.linear(x, weight)[..., : self.config.vocab_size]
 
-    def forward(self, tokens_BT: Tensor, mask: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+    def forward(self, tokens_BT: Tensor, documents: Documents | None = None, cache: KVCache | None = None) -> Tensor:
         """Return logits [B, T, V]."""
-        return self.head(self.hidden(tokens_BT, mask, cache))
+        return self.head(self.hidden(tokens_BT, documents, cache))
 
     def token_losses(self, tokens_BT: Tensor, labels_BT: Tensor, mask_documents: bool = False) -> Tensor:
         """Return -log p(label) in nats, float32 [B, T], 0 where the label is IGNORED.
 
         `mask_documents` keeps a position from seeing other documents than its own.
         """
-        mask = document_mask(document_ids(tokens_BT, self.config.eos_id)) if mask_documents else None
-        x_ND = self.hidden(tokens_BT, mask).flatten(0, 1)
+        documents = None
+        if mask_documents:
+            documents = keep_apart(document_ids(tokens_BT, self.config.eos_id), self.attention)
+        x_ND = self.hidden(tokens_BT, documents).flatten(0, 1)
         labels_N = labels_BT.flatten()
         if len(labels_N) <= LOSS_ROWS:
             return self._row_losses(x_ND, labels_N).view_as(labels_BT)
@@ -151,7 +223,7 @@ class Decoder(nn.Module):
         The attention square is counted whole, as PaLM's MFU does (arXiv 2204.02311, appendix B).
         """
         c = self.config
-        matrices = sum(p.numel() for name, p in self.named_parameters() if p.ndim == 2 and "embed_tokens" not in name)
+        matrices = sum(p.numel() for name, p in self.named_parameters() if p.ndim == 2 and "embed_" not in name)
         if c.tie_embeddings:
             matrices += self.embed_tokens.weight.numel()
         return 6 * matrices + 12 * c.n_layers * c.n_heads * c.head_dim * seq_len
@@ -168,7 +240,7 @@ def init_weights(model: Decoder, seed: int) -> None:
     residual_std = config.init_std / math.sqrt(2 * config.n_layers)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
-            parameter.fill_(1.0)
+            parameter.fill_(0.0 if name.endswith("bias") else 1.0)
             continue
         std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else config.init_std
         parameter.copy_(torch.empty(parameter.shape).normal_(0.0, std, generator=generator))

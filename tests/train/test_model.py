@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import train.model
 from tests.train.micro import lively_model, micro_model
 from train.attention import KVCache
-from train.config import PRESETS, ModelConfig
+from train.config import GPT2, PRESETS
+from train.export import FAMILIES, describe, from_transformers, to_transformers
 from train.model import IGNORED, Decoder, init_weights
 from train.overrides import build_config
 
@@ -24,40 +25,36 @@ def ids(*shape: int, seed: int = 0, low: int = 1) -> torch.Tensor:
     return torch.randint(low, 300, shape, generator=torch.Generator().manual_seed(seed))
 
 
+GPT2_LIKE = {**GPT2, "n_kv_heads": 4, "max_positions": 64}
+
+
 def oracle_of(model: Decoder) -> Any:
-    """Build the same network in `transformers` and load our weights under their own names."""
+    """Build the same network in `transformers` and load our weights under its names."""
     transformers = pytest.importorskip("transformers")
-    c: ModelConfig = model.config
-    shape = {
-        "vocab_size": c.vocab_size,
-        "hidden_size": c.d_model,
-        "intermediate_size": c.d_ff,
-        "num_hidden_layers": c.n_layers,
-        "num_attention_heads": c.n_heads,
-        "num_key_value_heads": c.n_kv_heads,
-        "head_dim": c.head_dim,
-        "rms_norm_eps": c.norm_eps,
-        "rope_parameters": {"rope_type": "default", "rope_theta": c.rope_theta},
-        "tie_word_embeddings": c.tie_embeddings,
-        "max_position_embeddings": 64,
-    }
-    family = ("Qwen3Config", "Qwen3ForCausalLM") if c.qk_norm else ("LlamaConfig", "LlamaForCausalLM")
-    config = getattr(transformers, family[0])(**shape, attention_bias=False)
-    oracle = getattr(transformers, family[1])(config)
-    state = {}
-    for name, tensor in model.state_dict().items():
-        cut = tensor[: c.vocab_size] if name.startswith(("embed_tokens", "lm_head")) else tensor
-        state[name if name.startswith("lm_head") else f"model.{name}"] = cut
-    missing, unexpected = oracle.load_state_dict(state, strict=False)
+    described = describe(model.config, 64)
+    family = FAMILIES[described["model_type"]]
+    config = transformers.AutoConfig.for_model(**described)
+    oracle = getattr(transformers, family)(config)
+    missing, unexpected = oracle.load_state_dict(to_transformers(model.config, model.state_dict()), strict=False)
     assert unexpected == []
-    assert missing == (["lm_head.weight"] if c.tie_embeddings else [])
-    return oracle.float()
+    assert missing == (["lm_head.weight"] if model.config.tie_embeddings else [])
+    oracle.tie_weights()
+    return oracle.float().eval()
 
 
-@pytest.mark.parametrize("qk_norm", [True, False], ids=["qwen3", "llama"])
-@pytest.mark.parametrize("tie_embeddings", [True, False], ids=["tied", "untied"])
-def test_logits_loss_and_gradients_equal_those_of_transformers(qk_norm: bool, tie_embeddings: bool) -> None:
-    model = lively_model(qk_norm=qk_norm, tie_embeddings=tie_embeddings, rope_theta=5000.0)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"qk_norm": True},
+        {"qk_norm": True, "tie_embeddings": False},
+        {"qk_norm": False},
+        {"qk_norm": False, "tie_embeddings": False, "bias": True},
+        GPT2_LIKE,
+    ],
+    ids=["qwen3", "qwen3-untied", "llama", "llama-untied-bias", "gpt2"],
+)
+def test_logits_loss_and_gradients_equal_those_of_transformers(shape: dict[str, Any]) -> None:
+    model = lively_model(**{"rope_theta": 5000.0, **shape})
     oracle = oracle_of(model)
     tokens = ids(3, 33)
     logits, theirs = model(tokens), oracle(tokens, labels=tokens)
@@ -67,11 +64,11 @@ def test_logits_loss_and_gradients_equal_those_of_transformers(qk_norm: bool, ti
     assert loss.item() == pytest.approx(theirs.loss.item(), abs=1e-5)
     loss.backward()  # type: ignore[no-untyped-call]
     theirs.loss.backward()
-    gradients = {name.removeprefix("model."): p.grad for name, p in oracle.named_parameters()}
+    their_gradients = {name: p.grad for name, p in oracle.named_parameters()}
+    gradients = from_transformers(model.config, their_gradients, "gradients")
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None
-        grad = parameter.grad[: len(gradients[name])]
-        torch.testing.assert_close(grad, gradients[name], rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_padding_rows_never_show() -> None:
@@ -169,11 +166,20 @@ def test_the_seed_decides_the_first_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "millions"), [("tiny", (1, 5)), ("small", (25, 50)), ("124m", (110, 135)), ("350m", (290, 400))]
+    ("preset", "vocab", "millions"),
+    [
+        ("tiny", 8_192, (1, 5)),
+        ("5m", 8_192, (4.5, 5.7)),
+        ("30m", 8_192, (27, 33)),
+        ("124m", 50_304, (110, 130)),
+        ("gpt2", 50_257, (124, 125)),
+        ("350m", 50_304, (320, 380)),
+        ("760m", 50_304, (720, 800)),
+        ("1.5b", 50_304, (1400, 1600)),
+    ],
 )
-def test_presets_have_the_size_of_their_name(preset: str, millions: tuple[int, int]) -> None:
-    vocab = 8192 if preset == "tiny" else 50_257
-    config = build_config(preset, {"model": {"vocab_size": vocab}}).model
+def test_presets_have_the_size_of_their_name(preset: str, vocab: int, millions: tuple[float, float]) -> None:
+    config = build_config(preset, {"model": {"vocab_size": vocab, "max_positions": 1024}}).model
     with torch.device("meta"):
         n_params = Decoder(config).n_params()
     assert millions[0] * 1e6 <= n_params <= millions[1] * 1e6

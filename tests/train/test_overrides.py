@@ -52,8 +52,8 @@ def test_an_unknown_preset_names_the_nearest() -> None:
 
 def test_yaml_and_settings_read_numbers_as_meant(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
-    path.write_text("preset: small\noptim: {learning_rate: 3e-4}\ndata: {weights: {web: 1, books: 0.5}}\n")
-    config = build_config("small", read_overrides(path), parse_settings(("loop.steps=9", "optim.beta2=0.99")))
+    path.write_text("preset: 30m\noptim: {learning_rate: 3e-4}\ndata: {weights: {web: 1, books: 0.5}}\n")
+    config = build_config("30m", read_overrides(path), parse_settings(("loop.steps=9", "optim.beta2=0.99")))
     assert config.optim.learning_rate == 3e-4  # YAML alone would read the string "3e-4"
     assert config.data.weights == (("books", 0.5), ("web", 1.0))
     assert (config.loop.steps, config.optim.beta2) == (9, 0.99)
