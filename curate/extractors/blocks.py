@@ -19,7 +19,7 @@ from curate.kernels.html.features import Room, block_features, make_room
 from curate.kernels.html.render import render
 from curate.kernels.html.scan import N_TOKEN_WEIGHTS, Page, Scanner
 from curate.kernels.html.state import UNITS
-from curate.kernels.html.trees import NODE, Forest, forest_scores
+from curate.kernels.html.trees import NODE, Forest, forest_scores, splits_of
 from curate.kernels.html.whole import keep_whole
 from curate.models import asset
 
@@ -57,6 +57,8 @@ class BlockExtractor:
             raise InputError(f"keep is {keep!r}; allowed: {', '.join(THRESHOLDS)}")
         self.keep, self.markdown, self.comments = keep, markdown, comments
         self._model = shipped_model() if model is None else model
+        self._main = splits_of(self._model.main)
+        self._comments = splits_of(self._model.comments) if comments else None
         self._scanner = Scanner(self._model.token_weights)
         self._make_room(_SMALLEST_ROOM_BLOCKS, _SMALLEST_ROOM_BLOCKS)
 
@@ -74,10 +76,10 @@ class BlockExtractor:
         if n_blocks > len(self._scores) or n_elements > len(self._room.last) or too_large:
             self._make_room(n_blocks, n_elements)
         features = block_features(page, self._room)
-        scores = forest_scores(self._model.main, features, self._scores)
+        scores = forest_scores(self._main, features, self._scores)
         kept = keep_whole(page, scores, choose(scores, page.counts[:, UNITS], self.keep))
-        if self.comments:
-            kept |= forest_scores(self._model.comments, features, self._scores) >= np.float32(COMMENT_THRESHOLD)
+        if self._comments is not None:
+            kept |= forest_scores(self._comments, features, self._scores) >= np.float32(COMMENT_THRESHOLD)
         return kept
 
     def _make_room(self, n_blocks: int, n_elements: int) -> None:

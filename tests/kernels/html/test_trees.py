@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.html.trees import Forest, forest_of, forest_scores, plain_scores
+from curate.kernels.html.trees import MAX_LEAVES, Forest, forest_of, forest_scores, plain_scores, splits_of
 
 LEAF = -1
 STUMP = [(0, 1.5, 1, 2, 0.0), (LEAF, 0.0, 0, 0, -1.0), (LEAF, 0.0, 0, 0, 2.0)]
@@ -21,7 +21,7 @@ DEEP = [
 
 
 def scores_of(forest: Forest, features: np.ndarray) -> np.ndarray:
-    return forest_scores(forest, features, np.empty(len(features), np.float32))
+    return forest_scores(splits_of(forest), features, np.empty(len(features), np.float32))
 
 
 def test_one_stump_by_hand() -> None:
@@ -39,7 +39,7 @@ def test_threshold_between_two_float32_sends_each_to_its_side() -> None:
     assert found[0] < 0.5 < found[1]
 
 
-@pytest.mark.parametrize("n_blocks", [0, 1, 7, 8, 9, 31])
+@pytest.mark.parametrize("n_blocks", [0, 1, 15, 16, 17, 47])
 def test_kernel_is_its_plain_twin_for_whole_and_broken_groups(n_blocks: int) -> None:
     features = np.random.default_rng(n_blocks).normal(0, 3, (n_blocks, 2)).astype(np.float32)
     forest = forest_of([STUMP, DEEP, [(LEAF, 0.0, 0, 0, 0.125)]], base=-0.5)
@@ -52,6 +52,26 @@ def test_a_block_scores_alike_in_any_company(row: list[float], n_blocks: int) ->
     forest = forest_of([STUMP, DEEP], base=0.1)
     alone = scores_of(forest, np.array([row], np.float32))
     assert (scores_of(forest, np.array([row] * n_blocks, np.float32)) == alone[0]).all()
+
+
+def chain(n_leaves: int) -> list[tuple[int, float, int, int, float]]:
+    """Return a tree that leans to the right: leaf k is of the values in (k - 1, k]."""
+    tree = []
+    for k in range(n_leaves - 1):
+        tree += [(0, float(k), 2 * k + 1, 2 * k + 2, 0.0), (LEAF, 0.0, 0, 0, float(k))]
+    return [*tree, (LEAF, 0.0, 0, 0, float(n_leaves - 1))]
+
+
+def test_every_leaf_of_the_largest_tree_is_reached() -> None:
+    forest = forest_of([chain(MAX_LEAVES)], base=-16.0)
+    features = np.arange(MAX_LEAVES, dtype=np.float32)[:, None]
+    expected = 1 / (1 + np.exp(16 - np.arange(MAX_LEAVES)))
+    np.testing.assert_allclose(scores_of(forest, features), expected, rtol=1e-5)
+
+
+def test_a_tree_of_too_many_leaves_is_refused() -> None:
+    with pytest.raises(ValueError, match="33 leaves"):
+        splits_of(forest_of([chain(MAX_LEAVES + 1)], base=0.0))
 
 
 def test_forest_is_what_scikit_learn_predicts() -> None:
