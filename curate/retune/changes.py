@@ -38,7 +38,11 @@ class Changes:
         for when, kept in (("before", decisions["kept_before"]), ("after", decisions["kept"])):
             sums[f"docs_{when}"] = pc.cast(kept, pa.int64())
             sums[f"units_{when}"] = pc.if_else(kept, sizes, 0)
-        keys = {"all": _same("", n), "language": pc.fill_null(docs["language"], ""), "site": _sites(docs["url"])}
+        keys = {
+            "all": _same("", n),
+            "language": pc.fill_null(_strings(docs, "language"), ""),
+            "site": _sites(_strings(docs, "url")),
+        }
         for axis, key in keys.items():
             self._fold(axis, pa.table({"key": key, **{name: sums[name] for name in SUMS}}))
         for when, step, reason in (("before", "step_before", "reason_before"), ("after", "step", "reason")):
@@ -112,6 +116,10 @@ def _example(doc: Mapping[str, Any], decision: Mapping[str, Any], because: Becau
 def _added_up(table: pa.Table) -> pa.Table:
     grouped = table.group_by("key", use_threads=False).aggregate([(name, "sum") for name in SUMS])
     return grouped.select(["key", *(f"{name}_sum" for name in SUMS)]).rename_columns(["key", *SUMS])
+
+
+def _strings(docs: pa.RecordBatch, name: str) -> pa.Array:
+    return docs[name] if name in docs.schema.names else pa.nulls(docs.num_rows, pa.string())
 
 
 def _zeros(n: int) -> pa.Array:
