@@ -1,4 +1,7 @@
-"""Rules that edit a text line by line: what they count, and the text that remains. Imports numba."""
+"""Rules that edit a text line by line: what they count by limits of one's own, and the text that remains.
+
+Imports numba.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +10,25 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.kernels.text.signals import c4_signals
+from curate.kernels.text.c4 import ANY_END, MARK, MARK_OR_APOSTROPHE, LineRules
+from curate.kernels.text.c4_text import c4_counts, c4_text
 
 
-def count_lines(
-    text: pa.Array, rules: str, limits: Mapping[str, float], terminal_punctuation: bool
-) -> dict[str, pa.Array]:
-    """Return int64[n_docs] columns of C4's lines by limits of one's own."""
-    return {"n_text_chars": pc.cast(pc.utf8_length(text), pa.int64()), **_c4(text, limits, terminal_punctuation)[0]}
+def line_rules(lines: str, limits: Mapping[str, float], terminal_punctuation: bool) -> LineRules:
+    """Return which lines stay; `lines` is `c4_datatrove` or `c4_tfds`, which count words and know ends differently."""
+    n_words, longest = limits["min_words_per_line"], limits["max_word_chars"]
+    if lines == "c4_tfds":
+        return LineRules(0, n_words, longest, MARK if terminal_punctuation else ANY_END)
+    return LineRules(n_words, 0, longest, MARK_OR_APOSTROPHE if terminal_punctuation else ANY_END)
 
 
-def edited(
-    text: pa.Array, kept: pa.Array, rules: str, limits: Mapping[str, float], terminal_punctuation: bool
-) -> pa.Array:
+def count_lines(text: pa.Array, rules: LineRules) -> dict[str, pa.Array]:
+    """Return int64[n_docs] counts of C4's lines by limits of one's own, as the signals of the published sets."""
+    return {f"c4_{name}": column for name, column in c4_counts(text, rules).items()}
+
+
+def edited(text: pa.Array, kept: pa.Array, rules: LineRules) -> pa.Array:
     """Return string[n_docs]: the lines that the rules keep of docs that are `kept`; the others as they were."""
     whole = text.cast(pa.string())
     shown = pc.if_else(kept, whole, pa.scalar(None, pa.string()))
-    return pc.if_else(kept, _c4(shown, limits, terminal_punctuation)[1], whole)
-
-
-def _c4(
-    text: pa.Array, limits: Mapping[str, float], terminal_punctuation: bool
-) -> tuple[dict[str, pa.Array], pa.Array]:
-    return c4_signals(
-        text,
-        min_words=limits["min_words_per_line"],
-        max_word_chars=limits["max_word_chars"],
-        terminal_punctuation=terminal_punctuation,
-    )
+    return pc.if_else(kept, c4_text(shown, rules), whole)

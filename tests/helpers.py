@@ -20,6 +20,16 @@ def batch_of(**columns: list[Any]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(arrays)
 
 
+def measured_for(step: Any, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the batch with the columns that a recipe measures above a step."""
+    from curate.apply import with_columns
+    from curate.measuring import with_signals
+
+    for above in with_signals((step,))[:-1]:
+        batch = with_columns(batch, above.spec(batch).columns)
+    return batch
+
+
 def shared_data(*parts: str) -> Path:
     """Return a path in the larger data set that lies beside the repository; skip the test where it is absent."""
     path = ROOT.parent / "shared" / "data" / Path(*parts)

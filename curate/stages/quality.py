@@ -80,17 +80,17 @@ class Quality:
     @property
     def measures(self) -> tuple[str, ...]:
         """The signals of the text that a step above must measure."""
-        return () if self._counts else tuple(name for name in self._names if name in SIGNALS)
+        return tuple(name for name in self._names if name in SIGNALS)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        text = ("text",) if self.rule_set.lines else ()
-        return text if self._counts else (*text, *map(self._column, self._names))
+        columns = (self._column(name) for name in self._names if name not in self._counted)
+        return (*(("text",) if self.rule_set.lines else ()), *columns)
 
     @property
     def writes(self) -> Mapping[str, pa.DataType]:
         text = {"text": pa.string()} if self.rule_set.lines else {}
-        return {**text, **dict.fromkeys(map(self._column, self._names), pa.int64())} if self._counts else text
+        return {**text, **{self._column(name): pa.int64() for name in self._counted}}
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -108,28 +108,23 @@ class Quality:
         return tuple(dict.fromkeys([*of_text, *empty, *names]))
 
     @property
-    def _counts(self) -> bool:
-        """Whether the step counts C4's lines itself: by limits of one's own there is no published signal."""
-        return self.rule_set.lines == OWN_LINES
+    def _counted(self) -> tuple[str, ...]:
+        """What the step counts itself: lines of C4 by limits of one's own, for which there is no signal."""
+        return tuple(name for name in self._names if self.rule_set.lines == OWN_LINES and name not in SIGNALS)
 
     def _column(self, name: str) -> str:
-        return name + self.suffix if name in SIGNALS or name.startswith(f"{OWN_LINES}_") else name
+        return name + self.suffix if name in SIGNALS or name in self._counted else name
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
-        columns = _columns(batch)
-        written = {}
-        if self._counts:
-            from curate.line_edits import count_lines  # imports numba
+        if not (lines := rule_set(self.rules).lines):
+            return Verdict({}, *self._judge(_columns(batch)))
+        from curate.line_edits import count_lines, edited, line_rules  # imports numba
 
-            counted = count_lines(batch["text"], str(self.rules), self.limits, self.terminal_punctuation)
-            written = {self._column(name): counted[name] for name in self._names}
-        reason, fired = self._judge({**columns, **written})
-        if self.rule_set.lines:
-            from curate.line_edits import edited
-
-            kept = pc.is_null(reason)
-            written["text"] = edited(batch["text"], kept, str(self.rules), self.limits, self.terminal_punctuation)
-        return Verdict(written, reason, fired)
+        text, by = batch["text"], line_rules(lines, self.limits, self.terminal_punctuation)
+        counted = count_lines(text, by) if self._counted else {}
+        written = {self._column(name): counted[name] for name in self._counted}
+        reason, fired = self._judge({**_columns(batch), **written})
+        return Verdict({"text": edited(text, pc.is_null(reason), by), **written}, reason, fired)
 
     def decide(self, batch: pa.RecordBatch) -> pa.Array:
         """Return string[n_docs]: the drop_reason, from the columns that the step reads and writes, without the text."""
@@ -152,7 +147,7 @@ class Quality:
     def checks_columns(self, columns: Mapping[str, pa.DataType | None]) -> None:
         """Raise InputError for a rule over a column that nothing above writes, or that holds no numbers."""
         for name in self._names:
-            if name in SIGNALS or self._counts:
+            if name in SIGNALS or name in self._counted:
                 continue
             if name not in columns:
                 raise InputError(
@@ -200,7 +195,7 @@ class Quality:
         """Return what a doc is that lacks a number, though it has a text."""
         if name in SIGNALS:
             return UNMEASURED.get(SIGNALS[name].family)
-        return "too_many_words" if self._counts else "not_measured"
+        return "too_many_words" if name in self._counted else "not_measured"
 
 
 def _columns(batch: pa.RecordBatch) -> Columns:

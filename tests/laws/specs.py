@@ -31,7 +31,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "normalize": ({},),
     "language": ({}, {"keep": ["en"], "min_score": 0.9}),
-    "signals": ({"measure": ["gopher/datatrove", "fineweb"]}, {"measure": ["n_text_chars"], "suffix": "__after_c4"}),
+    "signals": ({"measure": ["gopher/datatrove", "fineweb"]}, {"measure": ["n_text_chars"]}),
     "quality": (
         {"rules": "gopher"},
         {"rules": "gopher/dolma"},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from curate.apply import Applied, apply_stage, check_verdict, text_bytes
 from curate.registry import STEPS
 from curate.stage import Verdict
+from tests.helpers import measured_for
 from tests.laws.specs import PAGES, PARAMETERS, TEXTS, URLS, docs, made, sweep, title
 
 STAGES = pytest.mark.parametrize(("name", "params"), sweep("stage"), ids=[title(*row) for row in sweep("stage")])
@@ -31,8 +32,8 @@ def _rows(verdict: Verdict, n_rows: int) -> list[tuple[Any, ...]]:
 
 @STAGES
 def test_columns_and_reasons_are_those_declared_and_the_input_is_left_alone(name: str, params: dict[str, Any]) -> None:
-    step, batch = made(name, params), docs(EVERY_DOC)
-    before = docs(EVERY_DOC)
+    step = made(name, params)
+    batch, before = (measured_for(step, docs(EVERY_DOC)) for _ in range(2))
     check_verdict(step, batch, step.spec(batch))
     assert batch.equals(before)
     for kind in step.spec.writes.values():
@@ -42,7 +43,7 @@ def test_columns_and_reasons_are_those_declared_and_the_input_is_left_alone(name
 
 @STAGES
 def test_no_doc_is_lost_made_or_raised_on(name: str, params: dict[str, Any]) -> None:
-    batch = docs(EVERY_DOC)
+    batch = measured_for(made(name, params), docs(EVERY_DOC))
     for mode in ("drop", "tag"):
         applied: Applied = apply_stage(made(name, {**params, "mode": mode}), batch)
         left = [doc_id for gone in applied.leaving for doc_id in gone.batch["doc_id"].to_pylist()]
@@ -61,8 +62,9 @@ def test_neither_cuts_nor_neighbours_play_a_part(
     name: str, params: dict[str, Any], cuts: set[int], order: list[int]
 ) -> None:
     step = made(name, params)
-    whole = dict(zip(EVERY_DOC, _rows(step.spec(docs(EVERY_DOC)), len(EVERY_DOC)), strict=True))
-    batch = docs(order)
+    verdict = step.spec(measured_for(step, docs(EVERY_DOC)))
+    whole = dict(zip(EVERY_DOC, _rows(verdict, len(EVERY_DOC)), strict=True))
+    batch = measured_for(step, docs(order))
     found: list[tuple[Any, ...]] = []
     for start, end in pairwise([0, *sorted(cuts), len(order)]):
         found += _rows(step.spec(batch.slice(start, end - start)), end - start)  # slices: buffers do not begin at 0
@@ -72,10 +74,10 @@ def test_neither_cuts_nor_neighbours_play_a_part(
 @STAGES
 def test_an_empty_batch_and_one_of_nulls_work(name: str, params: dict[str, Any]) -> None:
     step = made(name, params)
-    empty = docs([])
+    empty = measured_for(step, docs([]))
     verdict = step.spec(empty)
     check_verdict(step, empty, verdict)
-    full = docs(EVERY_DOC[:3])
+    full = measured_for(step, docs(EVERY_DOC[:3]))
     nulls = [pa.nulls(3, field.type) if field.name != "doc_id" else full["doc_id"] for field in full.schema]
     batch = pa.RecordBatch.from_arrays(nulls, schema=full.schema)
     check_verdict(step, batch, step.spec(batch))
@@ -99,5 +101,6 @@ def test_any_text_is_measured_or_dropped_but_never_raised_on(
     }
     for column, values in columns.items():
         batch = batch.set_column(batch.schema.get_field_index(column), column, values)
+    batch = measured_for(step, batch)
     applied = apply_stage(step, batch)
     assert [gone.detail for gone in applied.leaving if gone.outcome == "quarantined"] == []
