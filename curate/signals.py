@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from curate.corpus_signals import REDPAJAMA, REDPAJAMA_SOURCE, REDPAJAMA_WORDS
+
 # Gopher drops docs above 100,000 words; ten times that is room enough, and bounds the scratch memory.
 MAX_WORDS = 1 << 20
 MAX_LINES = 1 << 20  # bounds the table of lines and paragraphs seen before
@@ -34,6 +36,7 @@ UNMEASURED: Mapping[str, str] = MappingProxyType(
         "c4": "too_many_words",
         "repeated_lines": "too_many_lines",
         "dclm_lines": "too_many_lines",
+        "redpajama2_words": "too_many_words",
     }
 )
 
@@ -260,6 +263,8 @@ def _all() -> list[Signal]:
         *(signal for v in WORDS for signal in _words(v)),
         *(signal for v in WORDS for signal in _ngrams(v)),
         *_c4(),
+        *_plain("redpajama2", REDPAJAMA_SOURCE, REDPAJAMA),
+        *_plain("redpajama2_words", REDPAJAMA_SOURCE, REDPAJAMA_WORDS),
     ]
 
 
@@ -324,5 +329,6 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "n_words__spacy_en", "n_newlines", "n_chars_without_newlines", "n_filled_lines", "n_terminal_lines",
             "n_short_lines", "dup_filled_line_chars",
         ),
+        "redpajama2": ("n_text_chars", *REDPAJAMA, *REDPAJAMA_WORDS),
     }
 )  # fmt: skip

@@ -46,6 +46,8 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "words": "word_counts",
         "ngrams": "ngrams",
         "c4": "c4",
+        "redpajama2": "redpajama",
+        "redpajama2_words": "redpajama",
     }
 )
 
@@ -167,6 +169,7 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
         total=np.empty(n_words + 1, np.int64),
         count=np.empty(n_words, np.int32),
         where=np.empty(n_words, np.int32),
+        at=np.empty(n_words, np.int32),
         chars=np.empty(MAX_CHUNK_BYTES + 1, CHAR),
         ends=np.empty(MAX_CHUNK_BYTES + 1, np.int64),
         line=line,

@@ -1,0 +1,69 @@
+"""The signals of RedPajama-v2, BigScience and RefinedWeb: what each column counts, in words.
+
+RedPajama-v2 publishes fractions and lists with a number a line; here a fraction is the numerator, whose denominator is
+named in brackets, and a list is its sum, or the lines beyond a limit. Its published names are kept as far as they go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+REDPAJAMA_SOURCE = "Weber et al. 2024 (RedPajama, arXiv:2411.12372); togethercomputer/RedPajama-Data, quality_signals"
+
+_LANGUAGES = ("en", "de", "fr", "es", "it")
+
+# Measured for a text of any length.
+REDPAJAMA: Mapping[str, str] = MappingProxyType(
+    {
+        "rps_doc_word_count": "normalised words: ASCII punctuation deleted, lower case, NFD, cut at white space",
+        "rps_doc_word_chars": "characters of all normalised words [rps_doc_word_count: mean_word_length]",
+        "rps_doc_raw_words": r"raw words: matches of \w+|[^\w\s]+",
+        "rps_doc_symbols": "`#`, `...` and `…` [rps_doc_raw_words: symbol_to_word_ratio]",
+        "rps_doc_no_alph_words": "raw words without a-z or A-Z [rps_doc_raw_words]",
+        "rps_doc_all_caps_words": "raw words that str.isupper holds for [rps_doc_raw_words]",
+        "rps_doc_num_sentences": r"sentences: matches of \b[^.!?]+[.!?]*",
+        "rps_doc_curly_brackets": "`{` and `}` [n_text_chars: curly_bracket]",
+        "rps_doc_lorem_ipsum": "`lorem ipsum` in the normalised text [rps_doc_normalized_chars]",
+        **{
+            f"rps_doc_stop_words__{language}": f"raw words in the list of stop words of `{language}`, as they are "
+            "written [rps_doc_raw_words: stop_word_fraction]"
+            for language in _LANGUAGES
+        },
+        "rps_lines": "lines between single newlines, none behind the last newline",
+        "rps_lines_ending_with_ellipsis": "of these, stripped, those that end in `...` or `…` [rps_lines]",
+        "rps_lines_ending_with_terminal_punctution_mark": "… that end in one of . ! ? ” [rps_lines]",
+        "rps_lines_start_with_bulletpoint": "… that start with one of • ‣ ▶ ◀ ◦ ■ □ ▪ ▫ – [rps_lines]",
+        "rps_lines_javascript_counts": "normalised words that are `javascript`",
+        "rps_lines_below_3_words": "lines of fewer than 3 normalised words [rps_lines: num_words]",
+        "rps_lines_uppercase_letters": "characters that str.isupper holds for [n_text_chars]",
+        "rps_lines_uppercase_over_half": "lines with more than half such characters, the newline counted [rps_lines]",
+        "rps_lines_numerical_chars": "characters of the normalised lines that str.isnumeric holds for "
+        "[rps_lines_normalized_chars]",
+        "rps_lines_normalized_chars": "characters of the lines, each normalised by itself",
+        "rps_lines_numerical_over_half": "normalised lines with more than half numerical characters [rps_lines]",
+        "rps_doc_normalized_chars": "characters of the normalised text, its words joined with blanks",
+    }
+)
+
+# Need the words of the text side by side: not measured above MAX_WORDS.
+REDPAJAMA_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "rps_doc_unique_words": "different normalised words [rps_doc_word_count: frac_unique_words]",
+        "rps_doc_unigram_entropy_micronats": "entropy of the normalised words, natural logarithm, in millionths",
+        **{
+            f"rps_doc_chars_top_{n}gram": f"characters times count of the most frequent {n}-gram of normalised words, "
+            "of several the first to appear; 0 if none repeats [rps_doc_word_chars]"
+            for n in (2, 3, 4)
+        },
+        **{
+            f"rps_doc_chars_dupe_{n}grams": f"characters of the normalised words that stand in any {n}-gram that "
+            "stands more than once, each word once [rps_doc_word_chars]"
+            for n in range(5, 11)
+        },
+        **{
+            f"rps_doc_ldnoobw_words__{language}": f"normalised words and n-grams in the list LDNOOBW of `{language}`"
+            for language in _LANGUAGES
+        },
+    }
+)
