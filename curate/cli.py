@@ -187,6 +187,7 @@ def plan(
                 "does": phase.title,
                 "reads": "sources" if phase.upstream is None else f"phase {phase.upstream:02d}",
                 "writes_docs": phase.writes_docs,
+                "measures": {s.id: list(s.spec.writes) for s in phase.stages if s.name == "signals"},
             }
             for phase in phases
         ],

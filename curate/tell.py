@@ -115,6 +115,8 @@ def plan_lines(found: Mapping[str, Any]) -> Iterator[str]:
     for row in found["phases"]:
         note = "" if row["writes_docs"] else "   (writes no docs)"
         yield f"  {row['phase'][:2]}  reads {row['reads']:<10} {row['does']}{note}"
+        for step, names in row["measures"].items():
+            yield f"      {step} measures {len(names)}: {', '.join(names)}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
