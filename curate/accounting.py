@@ -8,6 +8,7 @@ from typing import Any
 from curate.errors import AccountingError
 from curate.phases import Phase
 from curate.receipts import Receipt, read_receipt
+from curate.rule_counts import RuleCounts, add_counts
 from curate.rundir import Run
 
 
@@ -47,14 +48,16 @@ def check_chain(run: Run, phase: Phase, receipts: Iterable[Receipt]) -> None:
 
 
 def totals(receipts: Iterable[Receipt]) -> dict[str, Any]:
-    """Add up the counts of receipts: docs, drops by step and reason, records by kind, bytes."""
+    """Add up the counts of receipts: docs, drops by step and reason, what rules fired, records by kind, bytes."""
     docs = {"in": 0, "kept": 0, "dropped": 0, "quarantined": 0}
     dropped: dict[str, dict[str, int]] = {}
     quarantined: dict[str, int] = {}
     records: dict[str, int] = {}
     n_bytes = {"ok": 0, "bad": 0, "padding": 0}
     damaged: list[dict[str, Any]] = []
+    rules: RuleCounts = {}
     for receipt in receipts:
+        add_counts(rules, receipt.get("rules", {}))  # older receipts have none
         docs["in"] += receipt["docs"]["in"]
         docs["kept"] += receipt["docs"]["kept"]
         for step, reasons in receipt["docs"]["dropped"].items():
@@ -74,6 +77,7 @@ def totals(receipts: Iterable[Receipt]) -> dict[str, Any]:
         "docs": docs,
         "dropped": dropped,
         "quarantined": quarantined,
+        "rules": rules,
         "records": dict(sorted(records.items())),
         "input_bytes": n_bytes,
         "damaged": damaged,

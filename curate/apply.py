@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,11 +26,12 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Applied:
-    """The result of one stage on one batch. `rewritten_bytes` is text bytes after minus before."""
+    """The result of one stage on one batch. `rewritten_bytes` is text bytes after minus before, `fired` a Verdict's."""
 
     kept: pa.RecordBatch
     leaving: tuple[Leaving, ...]
     rewritten_bytes: int
+    fired: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def apply_stage(step: Step, batch: pa.RecordBatch, done_with: Sequence[str] = ()) -> Applied:
@@ -56,7 +57,12 @@ def apply_stage(step: Step, batch: pa.RecordBatch, done_with: Sequence[str] = ()
         first = apply_stage(step, batch.slice(0, half), done_with)
         second = apply_stage(step, batch.slice(half), done_with)
         kept = concat([first.kept, second.kept])
-        return Applied(kept, (*first.leaving, *second.leaving), first.rewritten_bytes + second.rewritten_bytes)
+        rewritten = first.rewritten_bytes + second.rewritten_bytes
+        fired = dict(first.fired)
+        for rule, (n_broken, n_first) in second.fired.items():
+            before = fired.get(rule, (0, 0))
+            fired[rule] = (before[0] + n_broken, before[1] + n_first)
+        return Applied(kept, (*first.leaving, *second.leaving), rewritten, fired)
     check_verdict(step, batch, verdict)
     # In the declared order, which is also that of batches without docs: batches of one file have one schema.
     lighter = batch.drop_columns(list(done_with))
@@ -64,9 +70,9 @@ def apply_stage(step: Step, batch: pa.RecordBatch, done_with: Sequence[str] = ()
     rewritten = text_bytes(after) - text_bytes(batch) if "text" in verdict.columns else 0
     reasons = verdict.drop_reason if verdict.drop_reason is not None else pa.nulls(batch.num_rows, pa.string())
     if step.mode == "tag":
-        return Applied(with_columns(after, {step.tag_column: reasons}), (), rewritten)
+        return Applied(with_columns(after, {step.tag_column: reasons}), (), rewritten, verdict.fired)
     kept, leaving = split(after, reasons, step.id)
-    return Applied(kept, leaving, rewritten)
+    return Applied(kept, leaving, rewritten, verdict.fired)
 
 
 def split(batch: pa.RecordBatch, reasons: pa.Array, step_id: str) -> tuple[pa.RecordBatch, tuple[Leaving, ...]]:

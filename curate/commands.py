@@ -18,6 +18,7 @@ import typer
 
 from curate.errors import CurateError, InputError, printable
 from curate.registry import STEPS
+from curate.rule_counts import odd_rules
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run; made if it is not there.")]
 INPUTS_HELP = "Files, folders, globs, lists of files, earlier runs, https:// and s3:// URLs."
@@ -180,6 +181,8 @@ def report_run(work: Callable[[Any], Any], as_json: bool) -> None:
     first = summary.phases[0]["docs"]
     quarantined = sum(phase["docs"]["quarantined"] for phase in summary.phases)
     did = "done" if summary.wrote_anything else "nothing to do, this run is finished"
+    if summary.wrote_anything and (line := odd_rules(phase["rules"] for phase in summary.phases)):
+        typer.echo(printable(f"warning: {line}"), err=True)
     typer.echo(f"{did}: {first['in']:,} docs in, {docs['kept']:,} kept, {quarantined:,} quarantined → {summary.run}")
     if summary.train is not None:
         typer.echo(

@@ -17,6 +17,7 @@ from curate.dataset import docs_schema, read_docs
 from curate.errors import CurateError
 from curate.phases import Phase, skipped_on_text
 from curate.receipts import Receipt, publish, read_receipt
+from curate.rule_counts import RuleCounts, count_fired
 from curate.rundir import Run
 from curate.schema import TRANSIENT
 from curate.shard_files import ShardFiles
@@ -44,6 +45,7 @@ class Counts:
     text_kept: int = 0
     text_dropped: int = 0
     text_quarantined: int = 0
+    rules: RuleCounts = field(default_factory=dict)
     last_detail: str | None = None
 
     def leave(self, leaving: Leaving) -> None:
@@ -74,6 +76,7 @@ class Counts:
                 "dropped": self.text_dropped,
                 "quarantined": self.text_quarantined,
             },
+            "rules": self.rules,
         }
 
 
@@ -144,6 +147,8 @@ def _work(phase: Phase, joined: Joined, options: PassOptions, counts: Counts) ->
         done_with = [n for n in batch.schema.names if n in TRANSIENT and last_reader.get(n, -1) <= i]
         applied = apply_stage(step, batch, done_with)
         counts.text_rewritten += applied.rewritten_bytes
+        n_judged = batch.num_rows - sum(gone.outcome == "quarantined" for gone in applied.leaving)
+        count_fired(counts.rules, step.id, n_judged, applied.fired)
         leaving += applied.leaving
         batch = applied.kept
     left_over = [name for name in batch.schema.names if name in TRANSIENT]

@@ -8,6 +8,7 @@ from typing import Any
 from curate.inspection import RunStatus
 from curate.retune import Retuned
 from curate.retune.page import unit_name
+from curate.rule_counts import count_lines
 from curate.verify import Verdict
 from curate.why import Life
 
@@ -53,6 +54,8 @@ def status_lines(found: RunStatus) -> Iterator[str]:
             yield f"       bytes: {_counts(phase['input_bytes'])}"
         for step, reasons in phase["dropped"].items():
             yield f"       {step}: {_counts(reasons)}"
+        for line in count_lines(phase["rules"]):
+            yield f"       {line}"
         for span in phase["damaged"]:
             where = f"{span['input']} at {span['offset_bytes']:,}, {span['n_bytes']:,} bytes"
             yield f"       damaged: {where}: {span['cause']}"
