@@ -353,8 +353,6 @@ def check_source_name(name: str, where: str = "") -> None:
 def coerce(value: Any, kind: Any, what: str) -> Any:
     """Return `value` as `kind`, or raise InputError. Numbers are never made from words, nor words from numbers."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value  # the step looks at it itself
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
@@ -386,7 +384,7 @@ def coerce(value: Any, kind: Any, what: str) -> Any:
     elif kind is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
-    elif isinstance(kind, type) and isinstance(value, kind):  # a set[str] is none that is allowed
+    elif isinstance(kind, type) and kind is not Any and isinstance(value, kind):  # a set[str] is none that is allowed
         return value
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
     hint = " (quote it)" if kind is str and value is not None and not isinstance(value, (list, dict)) else ""

@@ -51,11 +51,17 @@ def _instances(cls: type[Any]) -> list[Any]:
         return [cls()]
     if not any(isinstance(getattr(cls, name, None), property) for name in ("writes", "reasons")):
         return [cls]
-    if len(required) == 1 and typing.get_origin(required[0].type) is typing.Literal:
-        return [cls(**{required[0].name: choice}) for choice in typing.get_args(required[0].type)]
+    if len(required) == 1 and (choices := _choices(required[0].type)):
+        return [cls(**{required[0].name: choice}) for choice in choices]
     if len(required) == 1 and required[0].type is Path:
         return [cls(**{required[0].name: Path(required[0].name)})]  # no step opens a file before it works
     return []
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values of a `Literal`, alone or beside other types."""
+    kinds = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    return next((typing.get_args(one) for one in kinds if typing.get_origin(one) is typing.Literal), ())
 
 
 def type_name(kind: Any) -> str:

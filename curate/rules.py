@@ -313,7 +313,7 @@ def check_limit(value: object, what: str) -> None:
         raise InputError(f"{what} must be a number, not {value!r}")
 
 
-def rule_set(rules: str | Sequence[Mapping[str, Any]]) -> RuleSet:
+def rule_set(rules: str | Sequence[Mapping[str, object]]) -> RuleSet:
     """Return the set of that name, or the rules given as a set. Raises InputError."""
     if not isinstance(rules, str):
         return own_rules(rules)

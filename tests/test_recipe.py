@@ -35,11 +35,11 @@ seed: 3
         file="x.yaml",
     )
     assert [step.id for step in recipe.steps] == [
-        "extract", "normalize", "normalize_2", "lid", "quality", "quality_2", "dedup"
+        "extract", "normalize", "normalize_2", "lid", "signals", "quality", "quality_2", "dedup"
     ]  # fmt: skip
     assert recipe.sources[0].paths == ("a.warc", "b/*.warc.gz")
     assert recipe.sources[0].weight == 2.0
-    extract, lid, quality, dedup = (recipe.steps[i] for i in (0, 3, 4, 6))
+    extract, lid, quality, dedup = (recipe.steps[i] for i in (0, 3, 5, 7))
     assert (extract.save, extract.mode, lid.mode, lid.tag_column) == (True, "drop", "tag", "lid_reason")
     assert (lid.spec.keep, lid.spec.min_score) == (("en", "de"), 1.0)
     assert quality.spec.limits["min_words"] == 10

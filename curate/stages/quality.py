@@ -39,7 +39,7 @@ class Quality:
     """
 
     rules: Annotated[
-        RuleSetName | tuple[Mapping[str, Any], ...], "a set of rules by name; in recipes also a list of one's own"
+        RuleSetName | tuple[Mapping[str, object], ...], "a set of rules by name; in recipes also a list of one's own"
     ]
     thresholds: Annotated[Mapping[str, float] | None, "other limits than the published ones, by name"] = None
     terminal_punctuation: Annotated[bool, "c4: keep only lines that end like a sentence"] = True
