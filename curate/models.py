@@ -7,9 +7,12 @@ import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.errors import InputError
+
+if TYPE_CHECKING:
+    from curate.kernels.language.identify import Identifier
 
 LID_176 = "lid.176.ftz"
 LID_176_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"
@@ -53,17 +56,25 @@ def load_fasttext(path: Path, sha256: str | None = None) -> Any:
 
 
 @functools.cache
-def language_model(path: Path | None) -> Any:
-    """Return the language identifier in a file; None is the bundled lid.176.ftz."""
-    return load_fasttext(asset(LID_176), LID_176_SHA256) if path is None else load_fasttext(path)
+def language_identifier(path: Path | None) -> Identifier:
+    """Return the compiled language identifier of a fastText model; None is the bundled lid.176.ftz.
+
+    Raises InputError where the file is missing, is no classifier, or differs from the bundled one's sha256.
+    """
+    from curate.kernels.fasttext.model_file import read
+    from curate.kernels.language.identify import identifier_of
+
+    if path is None:
+        path = asset(LID_176)
+        if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != LID_176_SHA256:
+            raise InputError(f"fastText model {str(path)!r} has sha256 {found}, expected {LID_176_SHA256}")
+    return identifier_of(read(path))
 
 
 @functools.cache
 def language_codes(path: Path | None) -> frozenset[str]:
     """Return the languages a model can answer with; for the bundled one without loading it."""
-    if path is None:
-        return LID_176_LANGUAGES
-    return frozenset(label.removeprefix(LABEL) for label in language_model(path).get_labels())
+    return LID_176_LANGUAGES if path is None else frozenset(language_identifier(path).fasttext.labels)
 
 
 @functools.cache

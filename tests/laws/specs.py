@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from curate.models import asset
 from curate.recipe import Step, make_step
 from curate.schema import HTML_SCHEMA, TEXT
 from curate.source import doc_id
@@ -30,7 +31,11 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
         {"tdm": "keep", "licenses": ["cc-by-sa-4.0"], "unlicensed": "keep"},
     ),
     "normalize": ({},),
-    "language": ({}, {"keep": ["en"], "min_score": 0.9}),
+    "language": (
+        {},
+        {"keep": ["en"], "min_score": 0.9, "min_letters": 20},
+        {"spans": True, "agree_with": str(asset("lid.176.ftz")), "min_scores": {"en": 0.5}, "und_below": 0.3},
+    ),
     "signals": ({"measure": ["gopher/datatrove", "fineweb"]}, {"measure": ["n_text_chars"]}),
     "quality": (
         {"rules": "gopher"},

@@ -5,21 +5,25 @@ import hashlib
 import json
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
-from curate.models import LID_176_LANGUAGES, LID_176_SHA256, asset, language_model, load_fasttext
-from curate.stages.language import SAMPLE_CHARS, Language, sample_of
+from curate.models import LID_176_LANGUAGES, LID_176_SHA256, asset, language_identifier, load_fasttext
+from curate.stage import Verdict
+from curate.stages.language import Language
 from tests.helpers import batch_of, shared_data
 
 EN = "The committee met on Tuesday and agreed that the report should be published before the end of the year."
 DE = "Der Ausschuss trat am Dienstag zusammen und beschloss, den Bericht noch vor Jahresende zu veröffentlichen."
 FR = "Le comité s'est réuni mardi et a décidé que le rapport devait être publié avant la fin de l'année."
 JA = "委員会は火曜日に会合を開き、年末までに報告書を公表することで合意した。"
+NOTHING = ["", None, " \n", "\0\0"]
+HOSTILE = ["e\u0301" * 50, "\u0301" * 1000, "\0" * 5000, "\n" * 5000, "a" * 100_000, "ß" * 9999, "🎈" * 3000, "Ⱥ" * 4000]
 
 # The thirty languages with most pages in Common Crawl that lid.176 and the test data both have.
 _CODES = "en ru de ja zh es fr pt it pl nl id tr cs vi ko ar fa sv ro el uk hu da fi no sk bg hi th"
@@ -28,37 +32,112 @@ CLAIMED = frozenset(_CODES.split())
 SAME = {"nb": "no"}
 
 
-def test_languages_and_scores_of_plain_sentences() -> None:
+def found(texts: list[str | None], **params: Any) -> dict[str, list[Any]]:
+    """Return the columns that the stage writes, as lists."""
+    return {name: column.to_pylist() for name, column in Language(**params)(batch_of(text=texts)).columns.items()}
+
+
+def reasons(verdict: Verdict) -> list[str | None]:
+    assert verdict.drop_reason is not None
+    told: list[str | None] = verdict.drop_reason.to_pylist()
+    return told
+
+
+def test_languages_scores_and_scripts_of_plain_sentences() -> None:
     verdict = Language()(batch_of(text=[EN, DE, FR, JA]))
     assert verdict.columns["language"].to_pylist() == ["en", "de", "fr", "ja"]
-    assert verdict.columns["language_score"].type == pa.float32()
+    assert verdict.columns["language_raw"].to_pylist() == ["en", "de", "fr", "ja"]
+    assert verdict.columns["script"].to_pylist() == ["Latn", "Latn", "Latn", "Jpan"]
+    assert {name: column.type for name, column in verdict.columns.items()} == dict(Language().writes)
     assert all(0.65 < score <= 1.0 for score in verdict.columns["language_score"].to_pylist())
     assert verdict.drop_reason is None
 
 
-def test_text_without_letters_gets_no_made_up_score() -> None:
-    verdict = Language(keep=("en",))(batch_of(text=["", None, " \n", "12:30 — 45 %"]))
-    assert verdict.columns["language"].to_pylist() == ["und"] * 4
-    assert verdict.columns["language_score"].to_pylist() == [None] * 4
-    assert verdict.drop_reason is not None
-    assert verdict.drop_reason.to_pylist() == ["language_not_kept"] * 4
+def test_text_without_letters_gets_no_made_up_score_but_the_models_label_where_there_is_a_word() -> None:
+    columns = found([*NOTHING, "12:30 — 45 %"])
+    assert columns["language"] == ["und"] * 5
+    assert columns["language_score"] == [None] * 5
+    assert columns["script"] == [None] * 5
+    assert columns["language_raw"][:4] == [None] * 4
+    assert columns["language_raw"][4] in LID_176_LANGUAGES
+    assert reasons(Language(keep=("en",))(batch_of(text=NOTHING))) == ["language_not_kept"] * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "script"),
+    [
+        ("안", "ko", "Hang"),
+        ("Ω", "el", "Grek"),
+        ("ไทย", "th", "Thai"),
+        ("తె", "te", "Telu"),
+        ("հաց", "hy", "Armn"),
+        ("ಕಾ", "kn", "Knda"),
+        ("ලංකා", "si", "Sinh"),
+        ("リンゴ", "ja", "Jpan"),
+    ],
+)
+def test_a_script_with_one_language_decides_however_short_the_text(text: str, language: str, script: str) -> None:
+    columns = found([text])
+    assert (columns["language"], columns["script"]) == ([language], [script])
+
+
+def test_a_script_the_model_knows_no_language_of_is_undetermined_and_the_label_stays() -> None:
+    columns = found(["ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ ᎠᏂᏣᎳᎩ"])
+    assert columns["language"] == ["und"]
+    assert columns["language_score"] == [None]
+    assert columns["script"] == ["Cher"]
+    assert columns["language_raw"][0] in LID_176_LANGUAGES
+
+
+def test_capitals_and_small_letters_are_one_language() -> None:
+    texts = [EN, DE, FR]
+    assert found([text.upper() for text in texts])["language"] == found(texts)["language"] == ["en", "de", "fr"]
+
+
+def test_too_few_letters_or_too_low_a_score_is_undetermined_and_the_rest_of_the_row_stays() -> None:
+    texts: list[str | None] = ["Haus", EN]
+    plain, short = found(texts), found(texts, min_letters=5)
+    assert short == {**plain, "language": ["und", "en"]}
+    assert found(texts, min_letters=4) == plain
+    low = plain["language_score"][1]
+    assert found([EN], und_below=low)["language"] == ["en"]
+    assert found([EN], und_below=min(1.0, low + 1e-4))["language"] == ["und"]
 
 
 def test_keep_and_the_limit_itself_is_kept() -> None:
     batch = batch_of(text=[EN, DE, "ok"])
     scores = Language()(batch).columns["language_score"].to_pylist()
     verdict = Language(keep=("en", "fr"), min_score=scores[0])(batch)
-    assert verdict.drop_reason is not None
-    assert verdict.drop_reason.to_pylist()[:2] == [None, "language_not_kept"]
+    assert reasons(verdict)[:2] == [None, "language_not_kept"]
     above = Language(keep=("en",), min_score=min(1.0, scores[0] + 1e-3))(batch)
-    assert above.drop_reason is not None
-    assert above.drop_reason.to_pylist()[0] == "language_score_too_low"
+    assert reasons(above)[0] == "language_score_too_low"
+
+
+def test_limits_for_single_languages() -> None:
+    batch = batch_of(text=[EN, DE, FR])
+    assert reasons(Language(min_scores={"de": 1.0})(batch)) == [None, "language_score_too_low", None]
+    both = Language(keep=("en", "de"), min_score=1.0, min_scores={"de": 0.5})(batch)
+    assert reasons(both) == ["language_score_too_low", None, "language_not_kept"]
+    told = Language(min_scores={"de": 0.999}).explain(
+        "language_score_too_low", {"language": "de", "language_score": 0.9968}
+    )
+    assert told == "language_score = 0.9968 < 0.999 of de"
+
+
+def test_the_decision_is_made_again_from_the_columns() -> None:
+    batch = batch_of(text=[EN, DE, FR, JA, "ok", None, "12"])
+    for params in ({"keep": ("en",)}, {"keep": ("de", "ja"), "min_score": 0.2}, {"min_scores": {"fr": 1.0}}):
+        stage = Language(**params)  # type: ignore[arg-type]
+        assert {*params} <= {*Language.decides}
+        stored = Language()(batch).columns
+        again = stage.decide(pa.RecordBatch.from_pydict({name: stored[name] for name in stage.decides_by}))
+        assert again.equals(stage(batch).drop_reason)
 
 
 def test_empty_batch_has_typed_columns() -> None:
-    verdict = Language(keep=("en",))(batch_of(text=[]))
-    assert verdict.columns["language"].type == pa.string()
-    assert verdict.columns["language_score"].type == pa.float32()
+    stage = Language(keep=("en",), spans=True, agree_with=asset("lid.176.ftz"))
+    verdict = stage(batch_of(text=[]))
+    assert {name: column.type for name, column in verdict.columns.items()} == dict(stage.writes)
 
 
 def test_wrong_parameters_are_refused_before_any_text() -> None:
@@ -68,14 +147,25 @@ def test_wrong_parameters_are_refused_before_any_text() -> None:
         Language(keep=("en",), min_score=65)
     with pytest.raises(InputError, match="without keep"):
         Language(min_score=0.9)
+    with pytest.raises(InputError, match=r"min_scores\.de"):
+        Language(min_scores={"de": 2})
+    with pytest.raises(InputError, match="'deu'"):
+        Language(min_scores={"deu": 0.5})
+    with pytest.raises(InputError, match="keep has not"):
+        Language(keep=("en",), min_scores={"de": 0.5})
+    with pytest.raises(InputError, match="min_letters"):
+        Language(min_letters=0)
+    with pytest.raises(InputError, match="und_below"):
+        Language(und_below=-1)
 
 
 def test_model_is_the_pinned_one_and_its_labels_are_listed(tmp_path: Path) -> None:
     path = asset("lid.176.ftz")
     assert hashlib.sha256(path.read_bytes()).hexdigest() == LID_176_SHA256
-    labels = {label.removeprefix("__label__") for label in language_model(None).get_labels()}
-    assert labels == LID_176_LANGUAGES
-    assert Language(model=path)(batch_of(text=[EN])).columns["language"].to_pylist() == ["en"]
+    assert set(language_identifier(None).fasttext.labels) == LID_176_LANGUAGES
+    assert found([EN], model=path)["language"] == ["en"]
+    with pytest.raises(InputError, match="'xx'"):
+        Language(keep=("xx",), model=path)(batch_of(text=[EN]))
     with pytest.raises(InputError, match="is not a file"):
         load_fasttext(tmp_path / "none.bin")
     (tmp_path / "junk.bin").write_bytes(b"junk" * 100)
@@ -83,37 +173,49 @@ def test_model_is_the_pinned_one_and_its_labels_are_listed(tmp_path: Path) -> No
         load_fasttext(tmp_path / "junk.bin", LID_176_SHA256)
     with pytest.raises(InputError, match="not a fastText model"):
         load_fasttext(tmp_path / "junk.bin")
-    with pytest.raises(InputError, match="'xx'"):
-        Language(keep=("xx",), model=path)(batch_of(text=[EN]))
 
 
-@given(st.text(max_size=3 * SAMPLE_CHARS))
-def test_sample_is_one_bounded_line_of_the_text(text: str) -> None:
-    sample = sample_of(text)
-    assert "\n" not in sample
-    assert len(sample) <= SAMPLE_CHARS + 2
-    if len(text) <= SAMPLE_CHARS:
-        assert sample.split() == text.split()
-
-
-def test_sample_takes_start_middle_and_end() -> None:
-    text = "a" * 333 + "x" * 5000 + "m" * 333 + "x" * 5000 + "z" * 333
-    assert sample_of(text) == "a" * 333 + " " + "m" * 333 + " " + "z" * 333
-
-
-@given(st.text())
-def test_any_text_is_answered(text: str) -> None:
-    verdict = Language()(batch_of(text=[text]))
-    assert len(verdict.columns["language"]) == 1
+@given(st.lists(st.none() | st.text() | st.sampled_from(HOSTILE), max_size=4))
+@settings(deadline=None)
+def test_any_text_is_answered_and_its_spans_cover_it(texts: list[str | None]) -> None:
+    columns = found(texts, spans=True)
+    for text, language, spans in zip(texts, columns["language"], columns["language_spans"], strict=True):
+        assert language in LID_176_LANGUAGES | {"und"}
+        if spans:
+            assert spans[0]["start_bytes"] == 0
+            assert spans[-1]["end_bytes"] == len((text or "").encode())
+            assert all(a["end_bytes"] == b["start_bytes"] for a, b in zip(spans, spans[1:], strict=False))
 
 
 def test_same_answer_whatever_the_batch() -> None:
-    texts = [EN, "", DE, FR * 30, JA]
-    whole = Language()(batch_of(text=texts))
+    texts = [EN, "", DE, FR * 30, JA, *HOSTILE, EN.upper(), "\n".join([EN, EN, DE, DE, JA, JA])]
+    stage = Language(spans=True, agree_with=asset("lid.176.ftz"))
+    whole = stage(batch_of(text=texts))
+    sliced = stage(batch_of(text=["before", *texts, "behind"]).slice(1, len(texts)))
     for i, text in enumerate(texts):
-        alone = Language()(batch_of(text=[text]))
+        alone = stage(batch_of(text=[text]))
         for name, column in alone.columns.items():
-            assert column[0] == whole.columns[name][i]
+            assert column[0] == whole.columns[name][i] == sliced.columns[name][i]
+
+
+def test_spans_name_the_stretches_of_a_text_in_two_languages() -> None:
+    english, german = "\n".join([EN] * 6) + "\n", "\n".join([DE] * 6) + "\n"
+    (spans,) = found([english + german], spans=True)["language_spans"]
+    assert [span["language"] for span in spans] == ["en", "de"]
+    cut = len(english.encode())
+    assert abs(spans[0]["end_bytes"] - cut) < len(EN) + len(DE)
+    assert found([EN], spans=True)["language_spans"][0] == [
+        {"start_bytes": 0, "end_bytes": len(EN), "language": "en", "score": found([EN])["language_score"][0]}
+    ]
+    assert found([None, "", "12"], spans=True)["language_spans"] == [[], [], []]
+
+
+@pytest.mark.slow
+def test_a_huge_text_takes_no_longer_than_reading_it() -> None:
+    text = (EN + "\n") * 1_000_000
+    columns = found([text], spans=True)
+    assert columns["language"] == ["en"]
+    assert [span["language"] for span in columns["language_spans"][0]] == ["en"]
 
 
 def accuracy(kind: str) -> dict[str, float]:

@@ -1,0 +1,234 @@
+"""Read the file of a supervised fastText model, quantised or not, into arrays.
+
+The layout is that of fastText 0.9.2 (file version 12, and 11 as it reads it): arguments, dictionary, input matrix,
+output matrix, all little-endian. The rows of a quantised matrix are unpacked, 3 MB for lid.176.ftz; those of a plain
+one stay in the file and are read as they are needed, so that a model of 1.6 GB loads at once and workers share it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from curate.errors import InputError
+
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+
+MAGIC = 793712314
+VERSIONS = (11, 12)
+SUPERVISED = 3
+TREE, NEGATIVE, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4  # fastText's loss_name: hs, ns, softmax, ova
+LOSSES = (TREE, NEGATIVE, SOFTMAX, ONE_VS_ALL)
+END = b"</s>"  # the word that ends a line
+LABEL = "__label__"
+N_CENTROIDS = 256
+_FNV_BASIS, _FNV_PRIME = 2166136261, 16777619  # FNV-1a, 32 bits
+
+
+class Model(NamedTuple):
+    """What the compiled passes need of a model; arrays and numbers only."""
+
+    rows: F32  # [n_rows, dim]: words, then buckets of n-grams
+    row_of: I32  # [bucket]: the row of a bucket that survived pruning, else -1; empty where nothing was pruned
+    slots: I32  # [power of two]: hash table of the words, -1 where empty
+    word_starts: I32  # [n_words + 1]: where a word begins in word_bytes
+    word_bytes: U8
+    end_row: int  # of `</s>`, -1 where the model has none
+    n_words: int
+    n_buckets: int
+    min_chars: int  # of an n-gram of characters
+    max_chars: int
+    word_ngrams: int
+    loss: int
+    outputs: F32  # [n_outputs, dim]
+    left: I32  # [2 * n_labels - 1]: the Huffman tree of loss hs, leaves first; empty with other losses
+    right: I32
+
+
+class FastText(NamedTuple):
+    """A model and its labels, without their `__label__`."""
+
+    model: Model
+    labels: tuple[str, ...]
+
+
+def read(path: Path) -> FastText:
+    """Return the model in a file. Raises InputError for a missing file and for one that is no classifier."""
+    if not path.is_file():
+        raise InputError(f"fastText model {str(path)!r} is not a file")
+    try:
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Reader(path, data).model()
+    except (struct.error, ValueError, IndexError) as error:  # an empty, foreign or cut file
+        raise InputError(f"{str(path)!r} is not a fastText model: {error}") from error
+
+
+def word_hash(word: bytes) -> int:
+    """Return fastText's hash of a word: FNV-1a, each byte taken as a signed number."""
+    h = _FNV_BASIS
+    for byte in word:
+        h = ((h ^ (byte | 0xFFFFFF00 if byte >= 0x80 else byte)) * _FNV_PRIME) & 0xFFFFFFFF
+    return h
+
+
+class _Reader:
+    """A cursor over the bytes of a model's file."""
+
+    def __init__(self, path: Path, data: mmap.mmap) -> None:
+        self._path, self._data, self._at = path, data, 0
+
+    def model(self) -> FastText:
+        if self._one("i") != MAGIC:
+            raise ValueError("it does not begin as one")
+        if (version := self._one("i")) not in VERSIONS:
+            raise ValueError(f"version {version}, known: {VERSIONS}")
+        numbers = self._many("12i")
+        word_ngrams, loss, kind, n_buckets, min_chars, max_chars = numbers[5:11]
+        self._one("d")
+        if kind != SUPERVISED or loss not in LOSSES:
+            raise ValueError("it is no classifier")
+        if version == 11:
+            max_chars = 0  # as fastText reads it: classifiers had no n-grams of characters then
+        words, labels, counts, pruned = self._dictionary()
+        quantised = bool(self._one("?"))
+        rows = self._quantised() if quantised else self._plain(in_file=True)
+        outputs = self._quantised() if self._one("?") and quantised else self._plain(in_file=False)
+        left, right = _huffman(counts) if loss == TREE else (np.empty(0, np.int32), np.empty(0, np.int32))
+        row_of = _row_of(pruned, n_buckets, len(words))
+        self._check(rows, outputs, row_of, len(words), len(labels), n_buckets)
+        slots, starts = _word_table(words)
+        end_row = words.index(END) if END in words else -1
+        word_bytes = np.frombuffer(b"".join(words), np.uint8)
+        shape = (end_row, len(words), n_buckets, min_chars, max_chars, word_ngrams, loss)
+        model = Model(rows, row_of, slots, starts, word_bytes, *shape, outputs, left, right)
+        return FastText(model, tuple(labels))
+
+    def _dictionary(self) -> tuple[list[bytes], list[str], list[int], I32 | None]:
+        size, n_words, n_labels = self._many("3i")
+        _, n_pruned = self._many("2q")
+        if n_words < 0 or n_labels < 1 or size != n_words + n_labels:
+            raise ValueError("its dictionary has no labels")
+        words, labels, counts = [], [], []
+        for number in range(size):
+            end = self._data.find(b"\0", self._at)
+            if end < 0:
+                raise ValueError("its dictionary is cut off")
+            word, self._at = self._data[self._at : end], end + 1
+            count, is_label = self._many("qb")
+            if bool(is_label) != (number >= n_words):
+                raise ValueError("its dictionary is out of order")
+            if is_label:
+                labels.append(word.decode("utf-8").removeprefix(LABEL))
+                counts.append(count)
+            else:
+                words.append(word)
+        pruned = None if n_pruned < 0 else self._array(np.int32, 2 * n_pruned).reshape(-1, 2)
+        return words, labels, counts, pruned
+
+    def _plain(self, *, in_file: bool) -> F32:
+        n, dim = self._many("2q")
+        if n < 0 or dim < 1 or self._at + 4 * n * dim > len(self._data):
+            raise ValueError("a matrix is cut off")
+        at = self._at
+        self._at += 4 * n * dim
+        if in_file:
+            # A read-only view, aligned or not, of the file: numba takes it as an array of records of one float.
+            return np.memmap(self._path, np.float32, "r", at, (n, dim))
+        return np.frombuffer(self._data, np.float32, n * dim, at).reshape(n, dim).copy()
+
+    def _quantised(self) -> F32:
+        """Return the rows of a product-quantised matrix: norm times the centroids its codes name."""
+        has_norms = self._one("?")
+        n, _ = self._many("2q")
+        codes = self._array(np.uint8, self._one("i")).reshape(n, -1)
+        rows = self._centroids(codes)
+        if has_norms:
+            rows *= self._centroids(self._array(np.uint8, n).reshape(n, 1))
+        return rows
+
+    def _centroids(self, codes: U8) -> F32:
+        dim, n_parts, part_dim, last_dim = self._many("4i")
+        if n_parts != codes.shape[1] or dim != (n_parts - 1) * part_dim + last_dim:
+            raise ValueError("a quantiser does not fit its codes")
+        centroids = self._array(np.float32, dim * N_CENTROIDS)
+        rows = np.empty((len(codes), dim), np.float32)
+        for part in range(n_parts):
+            width = last_dim if part == n_parts - 1 else part_dim
+            start = part * N_CENTROIDS * part_dim
+            values = centroids[start : start + N_CENTROIDS * width].reshape(N_CENTROIDS, width)
+            rows[:, part * part_dim : part * part_dim + width] = values[codes[:, part]]
+        return rows
+
+    @staticmethod
+    def _check(rows: F32, outputs: F32, row_of: I32, n_words: int, n_labels: int, n_buckets: int) -> None:
+        """Raise ValueError where a row could be asked for that is not there: compiled code does not look."""
+        last = int(row_of.max(initial=-1)) if len(row_of) else n_words + n_buckets - 1
+        if n_buckets < 0 or len(rows) < n_words or last >= len(rows):
+            raise ValueError("its input matrix is too small")
+        if len(outputs) < n_labels or outputs.shape[1] != rows.shape[1]:
+            raise ValueError("its output matrix does not fit")
+
+    def _one(self, code: str) -> Any:
+        return self._many(code)[0]
+
+    def _many(self, codes: str) -> tuple[Any, ...]:
+        found = struct.unpack_from("<" + codes, self._data, self._at)
+        self._at += struct.calcsize("<" + codes)
+        return found
+
+    def _array(self, kind: type[Any], n: int) -> Any:
+        found = np.frombuffer(self._data, kind, n, self._at).copy()
+        self._at += found.nbytes
+        return found
+
+
+def _row_of(pruned: I32 | None, n_buckets: int, n_words: int) -> I32:
+    if pruned is None:
+        return np.empty(0, np.int32)
+    row_of = np.full(max(n_buckets, 1), -1, np.int32)
+    if len(pruned) and (pruned.min() < 0 or pruned[:, 0].max() >= n_buckets):
+        raise ValueError("its list of pruned n-grams is out of range")
+    row_of[pruned[:, 0]] = pruned[:, 1] + n_words
+    return row_of
+
+
+def _word_table(words: Sequence[bytes]) -> tuple[I32, I32]:
+    """Return an open hash table of the words, at most half full, and where each begins."""
+    n_slots = 1 << (2 * len(words) + 1).bit_length()
+    slots = np.full(n_slots, -1, np.int32)
+    for number, word in enumerate(words):
+        slot = word_hash(word) & (n_slots - 1)
+        while slots[slot] >= 0:
+            slot = (slot + 1) & (n_slots - 1)
+        slots[slot] = number
+    starts = np.zeros(len(words) + 1, np.int32)
+    starts[1:] = np.cumsum([len(word) for word in words])
+    return slots, starts
+
+
+def _huffman(counts: Sequence[int]) -> tuple[I32, I32]:
+    """Return the children of each node of fastText's tree over labels that are sorted by falling count."""
+    n = len(counts)
+    weights = [*counts, *[10**15] * (n - 1)]
+    left, right = np.full(2 * n - 1, -1, np.int32), np.full(2 * n - 1, -1, np.int32)
+    leaf, node = n - 1, n
+    for parent in range(n, 2 * n - 1):
+        children = []
+        for _ in range(2):
+            if leaf >= 0 and weights[leaf] < weights[node]:
+                children.append(leaf)
+                leaf -= 1
+            else:
+                children.append(node)
+                node += 1
+        left[parent], right[parent] = children
+        weights[parent] = weights[children[0]] + weights[children[1]]
+    return left, right

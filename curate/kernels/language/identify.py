@@ -1,0 +1,142 @@
+"""Name the language of each text of an Arrow column: one compiled pass from UTF-8 bytes to label, score and script.
+
+The script decides first. Of the model's labels only those stay that can stand for a script which at least a twentieth
+of the sample's letters belong to; the score is the label's share of the probability that is left. So Hangul is never
+English, and where a script has one language that is the answer, whatever the model believes. A text whose main script
+no label of the model is written in keeps the model's own label and has no score.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curate.kernels.fasttext.model_file import SOFTMAX, TREE, FastText
+from curate.kernels.fasttext.score import compiled, max_rows, mean_of, rows_of, scores_of
+from curate.kernels.language.sample import LINE_BYTES, N_PIECES, count_letters, lower_letters, take_sample
+from curate.kernels.language.tables import letters, written_in
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+
+MIN_SCRIPT_SHARE = 20  # one in twenty letters: a script that counts
+
+
+class Identifier(NamedTuple):
+    """A model and what is known of its labels."""
+
+    fasttext: FastText
+    written_in: npt.NDArray[np.bool_]  # [n_scripts, n_labels]
+
+
+class Found(NamedTuple):
+    """What is found of n texts: -1 and NaN where there is nothing to find."""
+
+    labels: I32  # [n] a number of the model's labels; -1 for a text without a word
+    scores: F32  # [n] in [0, 1]; NaN without letters, or where no label is written in the script
+    scripts: I32  # [n] a number of `scripts()`; 0 without letters
+    n_letters: I32  # [n] in the sample
+
+
+class Texts(NamedTuple):
+    """Texts within a buffer of UTF-8."""
+
+    data: npt.NDArray[np.uint8]
+    starts: I64  # [n]
+    ends: I64  # [n]
+
+
+def identifier_of(fasttext: FastText) -> Identifier:
+    """Return a model with the scripts of its labels."""
+    return Identifier(fasttext, written_in(fasttext.labels))
+
+
+def texts_of(column: pa.Array) -> Texts:
+    """Return the texts of a string column; null is empty."""
+    column = column.cast(pa.large_string()).fill_null("")
+    _, offsets, data = column.buffers()
+    if len(column) == 0 or offsets is None:
+        return Texts(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
+    bounds = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    return Texts(np.frombuffer(data if data is not None else b"", np.uint8), bounds[:-1], bounds[1:])
+
+
+def identify(texts: Texts, identifier: Identifier, n_pieces: int = N_PIECES) -> Found:
+    """Return the language and the script of each text."""
+    n = len(texts.starts)
+    labels, main_scripts, n_letters = np.full(n, -1, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int32)
+    found = Found(labels, np.full(n, np.nan, np.float32), main_scripts, n_letters)
+    _identify(*texts, n_pieces, identifier.fasttext.model, identifier.written_in, letters(), *found)
+    return found
+
+
+@compiled(cache=True)
+def _identify(  # type: ignore[no-untyped-def]
+    data, starts, ends, n_pieces, model, written_in, tables, labels, scores, main_scripts, n_letters
+):
+    n_labels = written_in.shape[1]
+    line, lower = np.empty(LINE_BYTES, np.uint8), np.empty(LINE_BYTES, np.uint8)
+    hashes, rows = np.empty(LINE_BYTES // 2 + 2, np.int32), np.empty(max_rows(model, LINE_BYTES), np.int32)
+    hidden, logs = np.empty(model.rows.shape[1], np.float32), np.empty(2 * n_labels, np.float32)
+    counts, allowed = np.empty(written_in.shape[0], np.int64), np.empty(n_labels, np.bool_)
+    for text in range(starts.size):
+        size = take_sample(data, starts[text], ends[text], n_pieces, line)
+        found, n_capitals = count_letters(line, size, tables, counts)
+        shown = line
+        if 2 * n_capitals > found:
+            size = lower_letters(line, size, tables, lower)
+            shown = lower
+        n_rows, n_words = rows_of(model, shown, size, hashes, rows)
+        if n_words == 0:
+            continue
+        mean_of(model, rows, n_rows, hidden)
+        scores_of(model, hidden, n_labels, logs)
+        n_letters[text] = found
+        main_scripts[text], possible = _allow(written_in, counts, found, allowed)
+        labels[text], share = _best_allowed(model, logs, allowed)
+        if possible:
+            scores[text] = share
+
+
+@compiled()
+def _allow(written_in, counts, n_letters, allowed):  # type: ignore[no-untyped-def]
+    """Write to allowed[n_labels] which labels the scripts leave; return the main script, and whether any is written so.
+
+    Where none is written in the main script, or there is no letter, all are allowed.
+    """
+    main_script = 0
+    for script in range(1, counts.size):
+        if counts[script] > counts[main_script]:
+            main_script = script
+    possible = False
+    for label in range(allowed.size):
+        allowed[label] = main_script > 0 and written_in[main_script, label]
+        possible |= allowed[label]
+    for script in range(1, counts.size):
+        if counts[script] * MIN_SCRIPT_SHARE >= max(n_letters, 1):
+            for label in range(allowed.size):
+                allowed[label] |= written_in[script, label]
+    if not possible:
+        for label in range(allowed.size):
+            allowed[label] = True
+    return main_script, possible
+
+
+@compiled()
+def _best_allowed(model, logs, allowed):  # type: ignore[no-untyped-def]
+    """Return the likeliest label that is allowed and its share of the probability of all that are."""
+    best, total = -1, 0.0
+    for label in range(allowed.size):
+        if allowed[label]:
+            total += math.exp(logs[label])
+            if best < 0 or logs[label] > logs[best]:
+                best = label
+    p = math.exp(logs[best])
+    if model.loss == TREE or model.loss == SOFTMAX:
+        p /= total
+    return best, np.float32(min(p, 1.0))
