@@ -10,7 +10,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -104,6 +104,9 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
             for k, v in given.items() if k not in words
         }  # fmt: skip
         hints = {param.name: param for param in own}
+        for k, v in step_params.items():
+            if k in hints and _is_mapping(hints[k].type):
+                step_params[k] = _numbers(k, v) if v else hints[k].default
         chosen = {
             k: v for k, v in step_params.items()
             if k not in hints or coerce(v, hints[k].type, k) != hints[k].default
@@ -126,8 +129,9 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     for param in own:
         default = list(param.default) if isinstance(param.default, tuple) else param.default
         default = inspect.Parameter.empty if default is dataclasses.MISSING else default
-        option = Annotated[option_type(param.type), typer.Option(help=param.help or None)]  # type: ignore[valid-type]
         option_name = api.beside_run_options(name, param.name)
+        names = _option_names(option_name) if _is_mapping(param.type) else ()
+        option = Annotated[option_type(param.type), typer.Option(*names, help=param.help or None)]  # type: ignore[valid-type]
         parameters.append(inspect.Parameter(option_name, keyword, annotation=option, default=default))
     if cls.kind == "stage":
         mode = Annotated[Literal["drop", "tag"], typer.Option(help="Drop docs, or only write the reason as a column.")]
@@ -144,6 +148,29 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     return with_signature(command, parameters, as_help(doc))
 
 
+def _is_mapping(kind: Any) -> bool:
+    """Say whether a parameter maps names to numbers: an option that is given once per `NAME=VALUE`."""
+    inner = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    return any(typing.get_origin(a) is Mapping and typing.get_args(a) == (str, float) for a in inner)
+
+
+def _option_names(name: str) -> tuple[str, ...]:
+    dashed = f"--{name.replace('_', '-')}"
+    return (dashed, dashed.removesuffix("s")) if dashed.endswith("s") else (dashed,)
+
+
+def _numbers(option: str, pairs: list[str]) -> dict[str, float]:
+    """Read `NAME=VALUE` options. Raises InputError for what is none."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise InputError(f"--{option} {pair!r}: write NAME=VALUE with a number, such as min_words=40") from None
+    return found
+
+
 def as_help(doc: str) -> str:
     """Return a docstring as help: paragraphs without their line breaks, brackets safe from rich's markup."""
     paragraphs = [" ".join(paragraph.split()) for paragraph in doc.split("\n\n")]
@@ -158,6 +185,8 @@ def option_type(kind: Any) -> Any:
         if not options:
             return None
         return options[0] | None if type(None) in args else options[0]
+    if _is_mapping(kind):
+        return list[str]
     if origin is tuple:
         return list[args[0]] if args[:1] in ((str,), (Path,)) else None  # type: ignore[valid-type]
     return kind if origin is Literal or kind in (str, int, float, bool, Path) else None

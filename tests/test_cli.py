@@ -197,3 +197,18 @@ def test_jsonl_documents_are_what_parquet_holds(run: Path, tmp_path: Path) -> No
     again = tmp_path / "again"
     api.dedup([tmp_path / "out"], again, method="exact")
     assert documents(again)["text"].to_pylist() == [row["text"] for row in rows]
+
+
+def test_thresholds_are_given_by_name_and_value(tmp_path: Path) -> None:
+    inputs = tmp_path / "in.jsonl"
+    inputs.write_text('{"text": "' + "word " * 60 + '"}\n')
+    code, _, _ = ask("quality", inputs, "--rules", "ccnet", "--threshold", "min_chars=301", "-o", tmp_path / "out")
+    assert code == 0
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["recipe"]["steps"][-1]["given"] == {"rules": "ccnet", "thresholds": {"min_chars": 301.0}}
+    assert api.status(tmp_path / "out").phases[0]["dropped"] == {"quality": {"too_few_chars": 1}}
+    for wrong in ("min_chars", "min_chars=", "min_chars=many"):
+        code, _, err = ask("quality", inputs, "--rules", "ccnet", "--thresholds", wrong, "-o", tmp_path / "no")
+        assert (code, "write NAME=VALUE" in err) == (2, True)
+    code, _, err = ask("quality", inputs, "--rules", "ccnet", "--thresholds", "min_char=3", "-o", tmp_path / "no")
+    assert (code, "did you mean 'min_chars'" in err) == (2, True)
