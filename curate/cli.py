@@ -51,7 +51,9 @@ TRAINER = {
     "train": "Train a language model on token shards.",
     "resume": "Go on with an interrupted training run, or give it more steps.",
     "generate": "Write text with a trained model.",
-    "trace": "List the documents and WARC records that a training step read.",
+    "eval": "Score a model: held-out loss per source and domain, loss per document, or tasks.",
+    "export": "Write a model as a folder that `transformers` opens, with its tokenizer.",
+    "trace": "List the documents and WARC records that a training step read, or the steps that read a document.",
 }
 
 

@@ -12,9 +12,9 @@ from train.errors import ConfigError
 from train.overrides import build_config, parse_settings, read_overrides
 from train.runfolder import RunCard, RunFolder, read_card
 from train.summary import Summary
-from train.trace import TracedDocument, trace_step
+from train.trace import Seen, TracedDocument, trace_document, trace_step
 
-__all__ = ["Summary", "generate", "resume", "trace", "train"]
+__all__ = ["Summary", "eval", "export", "generate", "resume", "trace", "train"]
 
 
 def train(
@@ -28,6 +28,7 @@ def train(
     learning_rate: Annotated[float | None, "Peak learning rate"] = None,
     seed: Annotated[int | None, "Decides the first weights and the order of the data"] = None,
     device: Annotated[str | None, "auto, cpu, cuda or cuda:N"] = None,
+    init: Annotated[Path | None, "Weights to start from: a checkpoint, a training run, or an exported folder"] = None,
     config: Annotated[Path | None, "YAML file with the sections model, data, optim, loop"] = None,
     settings: Annotated[tuple[str, ...], "One option, as section.option=value; may be repeated"] = (),
 ) -> Summary:
@@ -41,7 +42,7 @@ def train(
 
     chosen = configure(
         preset=preset, steps=steps, batch_size=batch_size, seq_len=seq_len, learning_rate=learning_rate,
-        seed=seed, device=device, config=config, settings=settings,
+        seed=seed, device=device, init=init, config=config, settings=settings,
     )  # fmt: skip
     return launch(Path(tokens), RunFolder(Path(out)), chosen)
 
@@ -55,6 +56,7 @@ def configure(
     learning_rate: float | None = None,
     seed: int | None = None,
     device: str | None = None,
+    init: Path | None = None,
     config: Path | None = None,
     settings: tuple[str, ...] = (),
 ) -> TrainConfig:
@@ -68,6 +70,11 @@ def configure(
         "optim": {"learning_rate": learning_rate},
         "loop": {"steps": steps, "seed": seed, "device": device},
     }
+    if init is not None:
+        from train.export import read_weights
+
+        named["model"] = dataclasses.asdict(read_weights(Path(init))[0])  # its shape, whatever the preset says
+        named["loop"]["init_from"] = os.path.abspath(init)
     given = {section: {k: v for k, v in values.items() if v is not None} for section, values in named.items()}
     chosen = preset or str(overrides.get("preset", "tiny"))
     return build_config(chosen, overrides, parse_settings(settings), given)
@@ -100,30 +107,74 @@ def generate(
     max_new_tokens: Annotated[int, "Tokens to write at most"] = 100,
     temperature: Annotated[float, "0 takes the likeliest token each time; higher is wilder"] = 0.8,
     top_k: Annotated[int, "Draw among the k likeliest tokens; 0 means all"] = 50,
+    top_p: Annotated[float, "Draw among the likeliest tokens that together have this probability"] = 1.0,
     seed: Annotated[int, "The same seed writes the same text"] = 0,
     device: Annotated[str, "auto, cpu, cuda or cuda:N"] = "auto",
 ) -> str:
     """Write text with a trained model."""
     _let_threads_sleep()
-    from train.generate import find_checkpoint, generate_text
+    from train.checkpoint import find_checkpoint
+    from train.generate import Drawing, generate_text
 
-    return generate_text(find_checkpoint(Path(checkpoint)), prompt, max_new_tokens, temperature, top_k, seed, device)
+    drawing = Drawing(temperature, top_k, top_p)
+    return generate_text(find_checkpoint(Path(checkpoint)), prompt, max_new_tokens, drawing, seed, device)
+
+
+def eval(
+    checkpoint: Annotated[Path, "Checkpoint folder, or the folder of a training run for its latest one"],
+    *,
+    tokens: Annotated[Path | None, "Folder of token shards to score; those of the run if not given"] = None,
+    split: Annotated[str, "Documents to score: val or train"] = "val",
+    max_tokens: Annotated[int, "Held-out tokens per source at most"] = 1 << 20,
+    task: Annotated[tuple[Path, ...], "JSONL of minimal pairs or multiple choice instead; may be repeated"] = (),
+    per_document: Annotated[Path | None, "Write the loss of each document of the split to this Parquet file"] = None,
+    device: Annotated[str, "auto, cpu, cuda or cuda:N"] = "auto",
+) -> list[Any]:
+    """Score a model: held-out loss per source and domain, loss per document, or tasks.
+
+    Tasks are files of minimal pairs (sentence_good, sentence_bad: as BLiMP) and of multiple choice (ctx, endings,
+    label: as HellaSwag). The rows of `--per-document` join with documents and ledger by doc_id.
+    """
+    _let_threads_sleep()
+    from train.scores import score_split, score_tasks
+
+    if task:
+        return score_tasks(Path(checkpoint), tuple(map(Path, task)), device)
+    return score_split(Path(checkpoint), tokens, split, max_tokens, per_document, device)
+
+
+def export(
+    checkpoint: Annotated[Path, "Checkpoint folder, or the folder of a training run for its latest one"],
+    out: Annotated[Path, "Folder to make"],
+) -> Path:
+    """Write a model as a folder that `transformers` opens, with its tokenizer: Llama, Qwen3 or GPT-2."""
+    _let_threads_sleep()
+    from train.checkpoint import find_checkpoint
+    from train.export import export_checkpoint
+
+    return export_checkpoint(find_checkpoint(Path(checkpoint)), Path(out))
 
 
 def trace(
     run: Annotated[Path, "Folder of the training run"],
-    step: Annotated[int, "Step to look at; 1 is the first"],
     *,
+    step: Annotated[int | None, "List the documents of this step's batch; 1 is the first"] = None,
     row: Annotated[int | None, "Row of the step's batch; all rows if not given"] = None,
-) -> list[TracedDocument]:
-    """List the documents that a training step read, with URL and place in the crawl."""
+    doc: Annotated[str | None, "List when this document (a doc_id) was read"] = None,
+) -> list[TracedDocument] | list[Seen]:
+    """List the documents that a training step read, with URL and place in the crawl; or the steps that read one."""
     from train.data import Corpus
     from train.launch import refuse_other_shards
 
-    card = _card_of(RunFolder(Path(run)))
+    if (step is None) == (doc is None) or (doc is not None and row is not None):
+        raise ConfigError("give --step N, with --row R if you like, or --doc DOC_ID")
+    folder = RunFolder(Path(run))
+    card = _card_of(folder)
     corpus = Corpus.open(card.tokens, card.config.data)
     refuse_other_shards(card, corpus)
-    return list(trace_step(card.config, corpus, step, row))
+    if step is not None:
+        return list(trace_step(card.config, corpus, step, row))
+    return trace_document(card.config, corpus, str(doc), _steps_done(folder))
 
 
 def _let_threads_sleep() -> None:
@@ -140,3 +191,9 @@ def _card_of(folder: RunFolder) -> RunCard:
     if card is None:
         raise ConfigError(f"{folder.path} is not a training run; start one with `train`")
     return card
+
+
+def _steps_done(folder: RunFolder) -> int:
+    from train.metrics import read_metrics
+
+    return max((int(row["step"]) for row in read_metrics(folder.metrics) if "loss" in row), default=0)

@@ -94,6 +94,16 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return path
 
 
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint at `path`: the folder itself, or the latest one of a run; raises CheckpointError."""
+    if (path / "state.json").is_file():
+        return path
+    for folder in (path / "checkpoints", path / "train" / "checkpoints", path):
+        if (found := latest_checkpoint(folder)) is not None:
+            return found
+    raise CheckpointError(f"{path} holds no checkpoint; give a checkpoint folder or the folder of a training run")
+
+
 def remove_old_checkpoints(folder: Path, keep: int) -> None:
     """Keep the latest checkpoint and the `keep - 1` before it.
 

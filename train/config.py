@@ -128,11 +128,13 @@ class LoopConfig:
     """How long to train, on what, and how often to look and to save.
 
     `eval_every` and `checkpoint_every` 0 mean: at the end only. `compile` works on CUDA and is ignored elsewhere.
-    `eval_tokens` bounds one evaluation, per source.
+    `eval_tokens` bounds one evaluation, per source. `init_from` names weights to start from, of the same shape: a
+    checkpoint, a training run, or a folder made for `transformers`.
     """
 
     steps: int = 60
     seed: int = 0
+    init_from: str = ""
     device: str = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     compile: bool = True

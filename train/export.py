@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.checkpoint import load_tensors, read_config, read_progress, save_tensors
+from train.checkpoint import find_checkpoint, load_tensors, read_config, read_progress, save_tensors
 from train.config import GPT2, ModelConfig
 from train.errors import CheckpointError, ConfigError
+from train.model import Decoder
 
 FAMILIES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}
 MAX_POSITIONS = 1 << 20  # of a config.json that is read; what it says is an input like any other
@@ -212,6 +213,24 @@ def read_exported(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         raise CheckpointError(f"{folder} cannot be read as an exported model: {error}") from error
     config = config_from(described, str(folder / "config.json"))
     return config, from_transformers(config, tensors, str(folder / "model.safetensors"))
+
+
+def read_weights(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Return the network and weights of a checkpoint, the latest one of a run, or a folder made for `transformers`."""
+    if (path / "config.json").is_file() and not (path / "state.json").is_file():
+        return read_exported(path)
+    checkpoint = find_checkpoint(path)
+    read_progress(checkpoint)
+    return read_config(checkpoint).model, load_tensors(checkpoint, "model")
+
+
+def load_weights(model: Decoder, path: Path) -> None:
+    """Fill a model with the weights found at `path`. Raises CheckpointError where they are of another shape."""
+    _, tensors = read_weights(path)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the model: {str(error).splitlines()[-1].strip()}") from error
 
 
 def _gpt2_names(config: ModelConfig) -> Iterator[tuple[str, str]]:

@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from train.attention import KVCache
-from train.checkpoint import latest_checkpoint, load_tensors, read_config, read_progress
+from train.checkpoint import load_tensors, read_config, read_progress
 from train.device import choose_device
-from train.errors import CheckpointError, ConfigError
+from train.errors import ConfigError
 from train.model import Decoder
 
 
-def find_checkpoint(path: Path) -> Path:
-    """Return the checkpoint at `path`: the folder itself, or the latest one of a run; raises CheckpointError."""
-    if (path / "state.json").is_file():
-        return path
-    for folder in (path / "checkpoints", path / "train" / "checkpoints", path):
-        if (found := latest_checkpoint(folder)) is not None:
-            return found
-    raise CheckpointError(f"{path} holds no checkpoint; give a checkpoint folder or the folder of a training run")
+@dataclass(frozen=True)
+class Drawing:
+    """How the next token is drawn. Raises ConfigError for a value out of range."""
+
+    temperature: float = 0.8  # 0 takes the likeliest token
+    top_k: int = 50  # among the k likeliest; 0 means all
+    top_p: float = 1.0  # among the likeliest that together have this probability (arXiv 1904.09751)
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not math.isfinite(self.temperature):
+            raise ConfigError(f"temperature must be 0 or more, got {self.temperature}")
+        if self.top_k < 0:
+            raise ConfigError(f"top_k must be 0 (all) or more, got {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+
+    def pick(self, logits_V: Tensor, generator: torch.Generator) -> int:
+        """Draw one id in proportion to exp(logit / temperature) among those that `top_k` and `top_p` leave."""
+        logits_V = logits_V.float().cpu()
+        if self.temperature == 0:
+            return int(logits_V.argmax())
+        if not self.top_k and self.top_p == 1:
+            return _draw(logits_V / self.temperature, generator)
+        n = min(self.top_k or len(logits_V), len(logits_V))
+        values_K, ids_K = logits_V.topk(n)
+        scores_K = values_K / self.temperature
+        if self.top_p < 1:
+            above_K = torch.softmax(scores_K.double(), dim=-1).cumsum(0)
+            scores_K = scores_K[: int((above_K < self.top_p).sum()) + 1]  # the one that passes top_p is the last
+        return int(ids_K[_draw(scores_K, generator)])
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Decoder:
@@ -35,24 +58,20 @@ def load_model(checkpoint: Path, device: torch.device) -> Decoder:
 
 
 def generate_text(
-    checkpoint: Path, prompt: str, max_new_tokens: int, temperature: float, top_k: int, seed: int, device: str = "auto"
+    checkpoint: Path, prompt: str, max_new_tokens: int, drawing: Drawing, seed: int, device: str = "auto"
 ) -> str:
     """Return the prompt and what the model writes after it, up to an end of document."""
     from tokenizers import Tokenizer
 
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens must be 1 or more, got {max_new_tokens}")
-    if temperature < 0 or not math.isfinite(temperature):
-        raise ConfigError(f"temperature must be 0 or more, got {temperature}")
-    if top_k < 0:
-        raise ConfigError(f"top_k must be 0 (all) or more, got {top_k}")
     model = load_model(checkpoint, choose_device(device))
     config = read_config(checkpoint)
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     prompt_ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     generator = torch.Generator().manual_seed(seed)
     ids = [config.model.eos_id, *prompt_ids]  # an EOS opens a document, as in training
-    new_ids = sample(model, ids, config.data.seq_len, max_new_tokens, temperature, top_k, generator)
+    new_ids = sample(model, ids, config.data.seq_len, max_new_tokens, drawing, generator)
     return str(tokenizer.decode([*prompt_ids, *new_ids]))
 
 
@@ -62,8 +81,7 @@ def sample(
     ids: Sequence[int],
     max_positions: int,
     max_new_tokens: int,
-    temperature: float,
-    top_k: int,
+    drawing: Drawing,
     generator: torch.Generator,
 ) -> list[int]:
     """Return up to `max_new_tokens` ids after `ids`, ending before an EOS.
@@ -75,7 +93,7 @@ def sample(
     unread = seen[-max_positions:]
     while True:
         logits_V = _next_logits(model, unread, cache)
-        chosen = pick(logits_V, temperature, top_k, generator)
+        chosen = drawing.pick(logits_V, generator)
         if chosen == model.config.eos_id:
             return new
         new.append(chosen)
@@ -86,17 +104,6 @@ def sample(
         if cache.n_seen == max_positions:
             cache = _new_cache(model, max_positions)
             unread = seen[-max(1, max_positions // 2) :]
-
-
-def pick(logits_V: Tensor, temperature: float, top_k: int, generator: torch.Generator) -> int:
-    """Draw one id in proportion to exp(logit / temperature) among the `top_k` likeliest (0 = all)."""
-    logits_V = logits_V.float().cpu()
-    if temperature == 0:
-        return int(logits_V.argmax())
-    if top_k:
-        values_K, ids_K = logits_V.topk(min(top_k, len(logits_V)))
-        return int(ids_K[_draw(values_K / temperature, generator)])
-    return _draw(logits_V / temperature, generator)
 
 
 def _draw(scores: Tensor, generator: torch.Generator) -> int:

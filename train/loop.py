@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from train.data import Batch, Corpus
 from train.device import choose_autocast, choose_device
 from train.errors import CheckpointError, DataError, Diverged, Stopped
 from train.evals import HeldOut, evaluate
+from train.export import load_weights
 from train.metrics import MetricsLog, peak_flops
 from train.model import Decoder, init_weights
 from train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
@@ -56,6 +58,8 @@ class Trainer:
         self.autocast = choose_autocast(self.device, config.loop.precision)
         self.model = Decoder(config.model)
         init_weights(self.model, config.loop.seed)
+        if config.loop.init_from:
+            load_weights(self.model, Path(config.loop.init_from))
         self.model.to(self.device)
         if self.device.type == "cuda" and config.loop.compile:
             for layer in self.model.layers:
@@ -169,10 +173,12 @@ class Trainer:
     def _evaluate(self, metrics: MetricsLog) -> list[HeldOut]:
         scores = evaluate(self.model, self.corpus, self.config.loop.eval_tokens, self.autocast)
         for score in scores:
-            metrics.add({"step": self.progress.step, "split": "val", **asdict(score)})
-            log.info(
-                "step %d  held-out %s: %.4f nats per token", self.progress.step, score.source, score.nats_per_token
-            )
+            split = "val" if score.domain is None else "val-domain"
+            metrics.add({"step": self.progress.step, "split": split, **asdict(score)})
+            if score.domain is None:
+                log.info(
+                    "step %d  held-out %s: %.4f nats per token", self.progress.step, score.source, score.nats_per_token
+                )
         return scores
 
     def _save(self) -> None:

@@ -46,6 +46,20 @@ def permute(index: Indices, n: int, *key: int) -> Indices:
     return out.astype(np.int64)
 
 
+def unpermute(index: Indices, n: int, *key: int) -> Indices:
+    """Return where `permute` takes each index from: its inverse."""
+    if n < 1 or (len(index) and not 0 <= int(index.min()) <= int(index.max()) < n):
+        raise ValueError(f"indices must lie in [0, {n})")
+    half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
+    round_keys = _round_keys(key)
+    out = index.astype(np.uint64)
+    outside = np.ones(len(out), dtype=bool)
+    while outside.any():
+        out[outside] = _feistel_back(out[outside], half_bits, round_keys)
+        outside = out >= n
+    return out.astype(np.int64)
+
+
 def _round_keys(key: Sequence[int]) -> NDArray[np.uint64]:
     message = b"".join(part.to_bytes(8, "little") for part in key)
     return np.frombuffer(hashlib.blake2b(message, digest_size=8 * ROUNDS).digest(), dtype="<u8")
@@ -56,6 +70,14 @@ def _feistel(x: NDArray[np.uint64], half_bits: int, round_keys: NDArray[np.uint6
     left, right = x >> shift, x & mask
     for round_key in round_keys:
         left, right = right, left ^ (_mix(right + round_key) & mask)
+    return (left << shift) | right
+
+
+def _feistel_back(x: NDArray[np.uint64], half_bits: int, round_keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
+    left, right = x >> shift, x & mask
+    for round_key in round_keys[::-1]:
+        left, right = right ^ (_mix(left + round_key) & mask), left
     return (left << shift) | right
 
 
@@ -122,6 +144,27 @@ class Sampler:
             chosen = (source == s) & (epoch == e)
             window[chosen] = permute(window[chosen], self.n_windows[s], self.seed, 2, s, e)
         return Samples(source, window, epoch)
+
+    def places(self, source: int, window: int, n_samples: int) -> Indices:
+        """Return which of the first `n_samples` samples are this window of this source: `samples` inverted."""
+        if self.weights:
+            return self._places_by_weight(source, window, n_samples)
+        total = sum(self.n_windows)
+        place = np.array([sum(self.n_windows[:source]) + window], dtype=np.int64)
+        n_epochs = -(-n_samples // total)
+        found = [e * total + int(unpermute(place, total, self.seed, 0, e)[0]) for e in range(n_epochs)]
+        return np.array([sample for sample in found if sample < n_samples], dtype=np.int64)
+
+    def _places_by_weight(self, source: int, window: int, n_samples: int) -> Indices:
+        quotas, size = self.quotas(), self.n_windows[source]
+        n_turns = -(-n_samples // BLOCK) * quotas[source]
+        found = []
+        for e in range(-(-n_turns // size)):
+            turn = e * size + int(unpermute(np.array([window]), size, self.seed, 2, source, e)[0])
+            block, rest = divmod(turn, quotas[source])
+            slot = np.array([sum(quotas[:source]) + rest])
+            found.append(block * BLOCK + int(unpermute(slot, BLOCK, self.seed, 1, block)[0]))
+        return np.array(sorted(sample for sample in found if sample < n_samples), dtype=np.int64)
 
 
 def rank_slice(first: int, n_samples: int, rank: int, n_ranks: int) -> tuple[int, int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from train.config import TrainConfig
 from train.errors import ConfigError
 
 if TYPE_CHECKING:  # the commands' signatures name TracedDocument, and must not load torch
+    from curate.shards import TokenShard, TokenStream
     from train.data import Corpus
     from train.sampler import Sampler
 
@@ -69,3 +70,63 @@ def _trace_row(config: TrainConfig, corpus: Corpus, sampler: Sampler, step: int,
             row_of.get("warc_file"),
             row_of.get("offset_bytes"),
         )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One time that a document, or a part of it, was in a batch."""
+
+    step: int  # 1 is the first, as in metrics.jsonl
+    row: int
+    first_position: int  # in the row
+    n_tokens: int
+    doc_first_token: int  # of the document, where this part begins
+    epoch: int  # how often this window had been read before
+
+
+def trace_document(config: TrainConfig, corpus: Corpus, doc_id: str, n_steps: int) -> list[Seen]:
+    """Return when a document was read in the first `n_steps` steps, in the order of the steps.
+
+    Raises ConfigError for a document that the training shards do not have.
+    """
+    found = [place for stream in range(len(corpus.streams)) for place in _places_of(corpus, stream, doc_id)]
+    if not found:
+        raise ConfigError(f"the training shards have no document {doc_id!r}; held-out documents are never read")
+    sampler = corpus.sampler(config.loop.seed)
+    seen = [one for place in found for one in _seen(config, corpus, sampler, *place, n_steps)]
+    return sorted(seen, key=lambda one: (one.step, one.row, one.first_position))
+
+
+def _places_of(corpus: Corpus, number: int, doc_id: str) -> Iterator[tuple[int, int, int]]:
+    """Yield (source, first token of the stream, tokens) of a document."""
+    import pyarrow.compute as pc
+
+    stream: TokenStream = corpus.streams[number]
+    for k, shard in enumerate(stream.shards):
+        for row in pc.indices_nonzero(pc.equal(_doc_ids(shard), doc_id)).to_pylist():
+            start = int(shard.ends[row - 1]) if row else 0
+            yield number, int(stream.starts[k]) + start, int(shard.ends[row]) - start
+
+
+def _doc_ids(shard: TokenShard) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(shard.folder / shard.entry.provenance_file, columns=["doc_id"])["doc_id"].combine_chunks()
+
+
+def _seen(
+    config: TrainConfig, corpus: Corpus, sampler: Sampler, source: int, first: int, n_tokens: int, n_steps: int
+) -> Iterator[Seen]:
+    """Yield the times at which tokens first … first + n_tokens - 1 of a source were inputs or labels of a batch."""
+    from train.data import window_span
+
+    seq_len, batch_size = config.data.seq_len, config.data.batch_size
+    windows = range(max(0, (first - 1) // seq_len), (first + n_tokens - 1) // seq_len + 1)
+    for window in windows:
+        start, length = window_span(corpus.streams[source], window, seq_len)
+        low, high = max(first, start), min(first + n_tokens, start + length)
+        if low >= high:
+            continue
+        for epoch, sample in enumerate(sampler.places(source, window, n_steps * batch_size).tolist()):
+            step, row = divmod(sample, batch_size)
+            yield Seen(step + 1, row, low - start, high - low, low - first, epoch)

@@ -11,8 +11,9 @@ import torch
 from tests.train.corpus import NOUNS, PLACES, VERBS
 from tests.train.micro import SETTINGS, lively_model
 from train import api
+from train.checkpoint import find_checkpoint
 from train.errors import CheckpointError, ConfigError
-from train.generate import find_checkpoint, load_model, pick, sample
+from train.generate import Drawing, load_model, sample
 from train.model import Decoder
 
 
@@ -43,7 +44,7 @@ def test_the_cache_changes_no_token_even_past_the_window(n_prompt: int) -> None:
     with torch.no_grad():
         model.lm_head.weight[299] = 0  # no end
     prompt = torch.randint(0, 298, (n_prompt,), generator=torch.Generator().manual_seed(n_prompt)).tolist()
-    with_cache = sample(model, prompt, 16, 40, 0.0, 0, torch.Generator())
+    with_cache = sample(model, prompt, 16, 40, Drawing(0.0), torch.Generator())
     assert len(with_cache) == 40
     assert len(set(with_cache)) > 3
     assert with_cache == greedy_without_cache(model, prompt, 40, 16)
@@ -75,10 +76,10 @@ def test_any_prompt_comes_back_unchanged(run: Path) -> None:
 
 def test_top_k_and_temperature_keep_their_promise() -> None:
     logits = torch.tensor([0.0, 3.0, 2.0, -1.0])
-    drawn = {pick(logits, 1.0, 2, torch.Generator().manual_seed(seed)) for seed in range(50)}
+    drawn = {Drawing(1.0, 2).pick(logits, torch.Generator().manual_seed(seed)) for seed in range(50)}
     assert drawn == {1, 2}
-    assert pick(logits, 0.0, 0, torch.Generator()) == 1
-    draws = [pick(logits, 1.0, 0, torch.Generator().manual_seed(seed)) for seed in range(3000)]
+    assert Drawing(0.0, 0).pick(logits, torch.Generator()) == 1
+    draws = [Drawing(1.0, 0).pick(logits, torch.Generator().manual_seed(seed)) for seed in range(3000)]
     shares = torch.bincount(torch.tensor(draws), minlength=4) / 3000
     torch.testing.assert_close(shares, torch.softmax(logits, 0), rtol=0, atol=0.04)
 
@@ -103,3 +104,17 @@ def test_the_loaded_model_is_the_trained_one(run: Path) -> None:
 def test_wrong_options_are_refused(run: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         api.generate(run, "x", **wrong)
+
+
+@pytest.mark.parametrize("top_p", [0.3, 0.6, 0.95])
+def test_top_p_draws_among_the_likeliest_that_together_have_it(top_p: float) -> None:
+    probabilities = torch.tensor([0.05, 0.5, 0.15, 0.3])
+    drawing = Drawing(1.0, 0, top_p)
+    drawn = {drawing.pick(probabilities.log(), torch.Generator().manual_seed(seed)) for seed in range(300)}
+    assert drawn == {0.3: {1}, 0.6: {1, 3}, 0.95: {1, 2, 3}}[top_p]
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}])
+def test_a_drawing_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Drawing(**wrong)

@@ -310,7 +310,7 @@ def test_a_device_that_is_not_there_is_refused(tokens: Path, tmp_path: Path, dev
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-@pytest.mark.parametrize("command", [api.train, api.resume, api.generate, api.trace])
+@pytest.mark.parametrize("command", [getattr(api, name) for name in api.__all__ if name != "Summary"])
 def test_every_option_of_a_command_has_a_type_and_a_line_of_help(command: Callable[..., Any]) -> None:
     hints = typing.get_type_hints(command, include_extras=True)
     for name in inspect.signature(command).parameters:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from train.errors import ConfigError
-from train.sampler import BLOCK, Sampler, permute, rank_slice
+from train.sampler import BLOCK, Sampler, permute, rank_slice, unpermute
 
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=5).map(tuple)
 
@@ -23,6 +23,25 @@ def pairs(sampler: Sampler, first: int, stop: int) -> list[tuple[int, int, int]]
 @given(n=st.integers(1, 5000), key=st.lists(st.integers(0, 2**63), max_size=3))
 def test_permute_is_one_to_one(n: int, key: list[int]) -> None:
     assert sorted(permute(np.arange(n), n, *key).tolist()) == list(range(n))
+
+
+@given(n=st.integers(1, 5000), key=st.lists(st.integers(0, 2**63), max_size=3))
+def test_unpermute_takes_it_back(n: int, key: list[int]) -> None:
+    assert unpermute(permute(np.arange(n), n, *key), n, *key).tolist() == list(range(n))
+
+
+@given(n_windows=sizes, seed=st.integers(0, 99), n_samples=st.integers(0, 3000), weighted=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_places_are_where_samples_have_a_window(
+    n_windows: tuple[int, ...], seed: int, n_samples: int, weighted: bool
+) -> None:
+    weights = tuple(float(k + 1) for k in range(len(n_windows))) if weighted else ()
+    sampler = Sampler(n_windows, seed, weights)
+    seen = pairs(sampler, 0, n_samples)
+    for source, n in enumerate(n_windows):
+        for window in {0, n // 2, n - 1}:
+            expected = [k for k, (s, w, _) in enumerate(seen) if (s, w) == (source, window)]
+            assert sampler.places(source, window, n_samples).tolist() == expected
 
 
 def test_permute_spreads_like_a_random_order() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.train.micro import SETTINGS, micro_config
 from train import api
 from train.errors import ConfigError
-from train.trace import trace_step
+from train.trace import trace_document, trace_step
 
 
 @pytest.mark.parametrize("weights", [{}, {"fables": 1, "news": 3}], ids=["by size", "by weight"])
@@ -46,11 +46,38 @@ def test_named_documents_hold_the_tokens_of_the_batch(tokens: Path, weights: dic
 
 def test_the_command_traces_a_run(tokens: Path, tmp_path: Path) -> None:
     api.train(tokens, tmp_path / "run", steps=3, seq_len=32, batch_size=4, device="cpu", settings=SETTINGS)
-    whole = api.trace(tmp_path / "run", 2)
-    assert [t for t in whole if t.row == 1] == api.trace(tmp_path / "run", 2, row=1)
+    whole = api.trace(tmp_path / "run", step=2)
+    assert [t for t in whole if t.row == 1] == api.trace(tmp_path / "run", step=2, row=1)
     assert all(t.url and t.url.startswith(f"https://{t.source}.example.org/") for t in whole)
     assert "doc_id" in dataclasses.asdict(whole[0])
     with pytest.raises(ConfigError, match="step must be 1 to 3, got 4"):
-        api.trace(tmp_path / "run", 4)
+        api.trace(tmp_path / "run", step=4)
     with pytest.raises(ConfigError, match="row must be 0 to 3, got 4"):
-        api.trace(tmp_path / "run", 1, row=4)
+        api.trace(tmp_path / "run", step=1, row=4)
+
+
+@pytest.mark.parametrize("weights", [{}, {"fables": 1, "news": 3}], ids=["by size", "by weight"])
+def test_a_document_was_seen_where_the_steps_say_it_was(tokens: Path, weights: dict[str, float]) -> None:
+    config, corpus = micro_config(tokens, data={"seq_len": 64, "weights": weights}, loop={"steps": 40})
+    by_document: dict[tuple[str, str], list[tuple[int, ...]]] = {}
+    for step in range(1, 41):
+        for t in trace_step(config, corpus, step):
+            place = (t.step, t.row, t.first_position, t.n_tokens, t.doc_first_token)
+            by_document.setdefault((t.source, t.doc_id), []).append(place)
+    for number in (0, 3, 17):
+        doc_id = f"{number:032x}"  # both sources have one of this id
+        expected = sorted(place for source in corpus.sources for place in by_document.get((source, doc_id), []))
+        seen = trace_document(config, corpus, doc_id, 40)
+        assert [(s.step, s.row, s.first_position, s.n_tokens, s.doc_first_token) for s in seen] == expected
+        assert expected
+
+
+def test_the_command_asks_for_a_step_or_a_document(tokens: Path, tmp_path: Path) -> None:
+    api.train(tokens, tmp_path / "run", steps=3, seq_len=32, batch_size=4, device="cpu", settings=SETTINGS)
+    some = api.trace(tmp_path / "run", step=1)[0]
+    assert 1 in {seen.step for seen in api.trace(tmp_path / "run", doc=some.doc_id)}
+    for wrong in ({}, {"step": 1, "doc": "x"}, {"doc": "x", "row": 1}):
+        with pytest.raises(ConfigError, match="--step N"):
+            api.trace(tmp_path / "run", **wrong)
+    with pytest.raises(ConfigError, match="no document 'x'"):
+        api.trace(tmp_path / "run", doc="x")
