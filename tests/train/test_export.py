@@ -125,7 +125,7 @@ def test_weights_that_are_missing_are_named(trained: tuple[str, Path], tmp_path:
     gone = next(name for name in tensors if "0" in name)
     del tensors[gone]
     save_file(tensors, tmp_path / "hf" / "model.safetensors")
-    with pytest.raises(CheckpointError, match="lacks the weights|does not fit the model"):
+    with pytest.raises(CheckpointError, match=r"lacks the weights|does not fit the model"):
         api.train(_tokens_of(run), tmp_path / "out", steps=1, init=tmp_path / "hf", **OPTIONS)
 
 
