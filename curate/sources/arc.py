@@ -41,7 +41,7 @@ class Arc:
     """
 
     kind = "arc"
-    version = 1
+    version = 2
     schema = HTML_SCHEMA
     uses: tuple[str, ...] = ("brotli", "isal", "lz4", "zstandard")
 

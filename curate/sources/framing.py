@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
 from curate.source import Tally
+from curate.sources import enclosed
 from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Format, Head
 from curate.sources.streams import BrokenStreamError, PlainStream, count_bad, open_stream
 
@@ -20,7 +21,6 @@ MAX_PROVED_BYTES = 4 << 20  # inflated behind a broken record, to see whether it
 MAX_SHIFT_BYTES = 128  # lost or put in, up to which a record is looked for near another one's declared end
 MIN_ENCLOSING_BYTES = 200  # a record that may hold another one is longer
 MAX_STARTS = 8  # of records, looked at near a declared end
-MAX_CHAIN = 64  # records that are followed to see whether they are real
 _CLOSING = re.compile(rb"[\r\n]*")
 _ZEROS = re.compile(rb"\x00*")
 _PADDING = re.compile(rb"[\x00\r\n]*")
@@ -61,6 +61,8 @@ class Records:
         self._n_members = 0
         self._n_in_member = 0
         self._n_declared = 0  # bytes of the current record, by its header
+        self._n_closing: int | None = None  # bytes between the block of the last record and the next
+        self._is_cut = False  # by its length the current record reaches beyond the end
         self._n_expected: int | None = None  # bytes of a member that holds one record, by its header
         self._first_start = 0
         self._shared = False  # the first member holds several records
@@ -149,12 +151,14 @@ class Records:
         offset, accounted = self._offset(), self._accounted
         if self._n_in_member == 0:
             self._n_expected = end + self._form.closing_bytes
-        if self._plain and self._here() + end > self._size_bytes:
+        self._is_cut = self._plain is not None and self._here() + end > self._size_bytes
+        if self._is_cut:
             raise BrokenRecordError(_CUT_OFF)
         if too_large:
             self._pass_over(end)
             start = end = 0
         elif not self._fill(end, whole=True):
+            self._is_cut = True
             raise BrokenRecordError(_CUT_OFF)
         self._fill(end + MAX_AFTER_BYTES)  # at the end of a member this also proves its checksum
         place = self._at + end
@@ -165,7 +169,7 @@ class Records:
         if head.fields is not None and not too_large:
             block = memoryview(self._data)[self._at + start : place]
         self._at = place
-        self._close()
+        self._n_closing = self._close()
         n_bytes = self._advance()
         self._tally.bytes_ok += n_bytes
         return Record(head.kind, offset, head.fields or {}, block, too_large, (accounted, n_bytes))
@@ -262,13 +266,16 @@ class Records:
                 raise BrokenRecordError(_CUT_OFF)
         self._at += n_bytes
 
-    def _close(self) -> None:
-        """Drop the empty lines that close a record; they belong to it."""
+    def _close(self) -> int:
+        """Drop the empty lines that close a record, as they belong to it, and return their bytes."""
+        n_bytes = 0
         while self._at < len(self._data) or self._fill(1):
             found = _CLOSING.match(self._data, self._at)
             if found is None or found.end() == self._at:
-                return
+                break
+            n_bytes += found.end() - self._at
             self._at = found.end()
+        return n_bytes
 
     def _pad(self) -> None:
         """Drop zero bytes and empty lines that stand where a record should."""
@@ -285,23 +292,25 @@ class Records:
         if not self._plain:  # a broken record in a broken member: find that out first, and search behind the member
             self._fill(len(self._data) - self._at + MAX_PROVED_BYTES)
         near = self._near_declared_end()
+        is_cut, self._is_cut = self._is_cut, False
         self._at = min(self._at + 1, len(self._data))
-        while True:
-            found = self._form.find(self._data, self._at)
-            if near >= 0 and not 0 <= found <= near:  # the next record is damaged, too
-                self._at = near
+        while near >= 0:
+            found = self._form.find(self._data, self._at, near)
+            broken = self._chain_end(found, near) if found >= 0 else near
+            if broken == near:
+                self._at = found if found >= 0 else near
                 return
-            if found < 0:
-                self._at = max(self._at, len(self._data) - self._form.start_bytes)
-                if not self._fill(len(self._data) - self._at + 1):
-                    self._at = len(self._data)
-                    return
-                near = -1
-            elif found < near and not self._leads_to(found, near):
-                self._at = found + 1
-            else:
-                self._at = found
+            self._at = max(broken, found + 1)
+        is_end = False
+        while not is_end:
+            is_end = not self._fill(MAX_PROVED_BYTES)
+            found, place = enclosed.next_record(
+                self._form, self._data, self._at, is_end=is_end, is_cut=is_cut, n_closing=self._n_closing
+            )
+            self._at = max(found, place)
+            if found >= 0:
                 return
+        self._at = len(self._data)
 
     def _near_declared_end(self) -> int:
         """Return where a record starts near the place where the broken one should end; -1 where none does.
@@ -326,20 +335,20 @@ class Records:
             return end
         return min(starts, key=lambda start: abs(start - end), default=-1)
 
-    def _leads_to(self, at: int, near: int) -> bool:
-        """Say whether records follow each other from `at` to `near`."""
-        for _ in range(MAX_CHAIN):
+    def _chain_end(self, at: int, near: int) -> int:
+        """Return `near` if records follow each other from `at` to there, else where the last of them begins."""
+        while True:
             try:
                 head = self._form.head(self._data, at)
             except BrokenRecordError:
-                return False
-            if head is None:
-                return False
-            found = _ZEROS.match(self._data, at + head.n_bytes + head.length + self._form.closing_bytes)
-            at = found.end() if found else near + 1
-            if at >= near:
-                return at == near
-        return True
+                return at
+            end = at + head.n_bytes + head.length + self._form.closing_bytes if head else len(self._data) + 1
+            found = _ZEROS.match(self._data, end)
+            if found is None or end > near:
+                return at
+            if found.end() >= near:
+                return near
+            at = found.end()
 
 
 def holds_record(file: BinaryIO, form: Format) -> bool:

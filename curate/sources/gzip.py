@@ -21,6 +21,8 @@ class Gzip:
     magic = MAGIC
     step_bytes = 64 << 10  # deflate expands at most 1,032 times
     errors: tuple[type[Exception], ...] = (ISAL_ERROR,)
+    trailers: tuple[int, ...] = (_TRAILER_BYTES,)
+    hides_ends = False
 
     def inflater(self) -> Inflater:
         return isal_zlib.decompressobj(wbits=31)
@@ -92,6 +94,11 @@ class Gzip:
                 return place
             bare = place if bare < 0 else bare
         return bare
+
+    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
+        n_stored = end - at - _HEADER_BYTES - _TRAILER_BYTES
+        n_spare = MAX_SHIFT_BYTES + n_stored // 50  # lost or put in; headers of blocks; what was compressed after all
+        return n_stored > 0 and abs(int.from_bytes(raw[end - 4 : end], "little") - n_stored) <= n_spare
 
 
 def head(raw: bytes, n_bytes: int) -> bytes:

@@ -8,8 +8,7 @@ from typing import BinaryIO
 from lz4.frame import LZ4FrameDecompressor
 
 from curate.sources.members import PEEK_BYTES, Inflater
-from curate.sources.recovery import nearest
-from curate.sources.zstd import FrameError, is_skippable, skippable_bytes
+from curate.sources.zstd import FrameError, damaged_end, near_end, skippable_bytes
 
 MAGIC = b"\x04\x22\x4d\x18"
 MAX_BLOCK_BYTES = 4 << 20
@@ -58,6 +57,8 @@ class Lz4:
     magic = MAGIC
     step_bytes = 64 << 10  # lz4 expands at most 255 times
     errors: tuple[type[Exception], ...] = (RuntimeError,)  # what that library raises for any damage
+    trailers: tuple[int, ...] = (4, 8)  # the end mark, and a checksum
+    hides_ends = False
 
     def inflater(self) -> Inflater:
         inflater: Inflater = LZ4FrameDecompressor()
@@ -79,15 +80,13 @@ class Lz4:
             return b""
 
     def skippable(self, raw: bytes, at: int) -> int:
-        return skippable_bytes(raw, at) if is_skippable(raw, at) else 0
+        return skippable_bytes(raw, at)
 
     def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
-        try:
-            return frame_end(raw, at, any_magic=True), False
-        except FrameError:
-            return -1, False
+        return damaged_end(frame_end, raw, at), False
 
     def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
-        """Look for a frame near the place where this one's headers say that it ends."""
-        end, _ = self.extent(raw, at, n_inflated)
-        return nearest(raw, MAGIC, at, end) if end > at else -1
+        return near_end(frame_end, raw, at, MAGIC)
+
+    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
+        return False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
 from curate.source import Tally
 from curate.sources import recovery
+from curate.sources.formats import Format
 
 _ZEROS = re.compile(rb"\x00*")
 
@@ -44,6 +44,8 @@ class Codec(Protocol):
     magic: bytes
     step_bytes: int  # compressed, that give some 64 MB at most
     errors: tuple[type[Exception], ...]
+    trailers: tuple[int, ...]  # how many bytes may stand behind the content of a member that is stored as it is
+    hides_ends: bool  # a member may be compressed and still hold other members as they are
 
     def inflater(self) -> Inflater:
         """Return what decompresses one member."""
@@ -79,6 +81,10 @@ class Codec(Protocol):
         """Return where the damaged member at `at` may well end, by what stands there; -1 where nothing says so."""
         ...
 
+    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
+        """Say whether in front of `end` the length stands that a member from `at` on has, if it is stored as it is."""
+        ...
+
 
 def read_full(file: BinaryIO, n_bytes: int) -> bytes:
     """Read `n_bytes`, fewer only at the end of the file."""
@@ -99,11 +105,11 @@ class MemberStream:
     It is read forward in steps of 1 MiB, and backward only after damage.
     """
 
-    def __init__(self, file: BinaryIO, codec: Codec, tally: Tally, starts_record: Callable[[bytes], bool]) -> None:
+    def __init__(self, file: BinaryIO, codec: Codec, tally: Tally, form: Format) -> None:
         self._file = file
         self._codec = codec
         self._tally = tally
-        self._starts_record = starts_record
+        self._form = form
         self._raw = b""  # a window of the file
         self._view = memoryview(b"")
         self._base = 0  # where it begins
@@ -112,6 +118,7 @@ class MemberStream:
         self._inflater: Inflater | None = None
         self._eof = True
         self._looked_bytes = 0  # what looking for the ends of damaged members came to
+        self._is_cut = False  # the file ended inside a member
         self.member_start = 0
         self.n_whole_bytes = 0  # inflated, of a member that was inflated at once
 
@@ -181,6 +188,7 @@ class MemberStream:
         codec = self._codec
         while not self._eof:
             if self._at >= len(self._raw) and not self._extend():
+                self._is_cut = True
                 raise BrokenStreamError(f"the file ends inside a {codec.name} member")
             step = self._view[self._at : self._at + (step_bytes or codec.step_bytes)]
             step_bytes = 0
@@ -203,7 +211,7 @@ class MemberStream:
         while n_bytes := self._codec.skippable(self._raw, at):
             at += n_bytes
         head = self._codec.peek(self._raw, at)
-        return bool(head) and not self._starts_record(head) and self.next_member()
+        return bool(head) and not self._form.starts(head) and self.next_member()
 
     # -- the window
 
@@ -247,17 +255,13 @@ class MemberStream:
         if start <= self.member_start and not anywhere and self._looked_bytes < 8 * self.position + (64 << 20):
             self._reach(MAX_EXTENT_BYTES)  # bounded, as hostile files may be damaged everywhere
             self._looked_bytes += min(self._left(), MAX_EXTENT_BYTES)
-            starts, is_last = self._starts_record, self._is_last
-            found = recovery.next_start(self._codec, self._raw, self._at, n_inflated, starts, is_last=is_last)
-        if found >= 0:
-            self._at = found
+            starts, is_last = self._form.starts, self._is_last
+            found, place = recovery.next_start(self._codec, self._raw, self._at, n_inflated, starts, is_last=is_last)
         else:
-            self._at += 1
-            self._find_member(anywhere=anywhere)
-
-    def holds_record(self) -> bool:
-        """Say whether any member of the file begins a record."""
-        return self._find_member(anywhere=False)
+            place = self._at + 1
+        self._at = found if found >= 0 else place
+        if found < 0:
+            self._find_member(anywhere=anywhere, is_shared=start > self.member_start)
 
     def peek(self) -> bytes:
         """Return the first bytes of this member again, as far as they can be inflated."""
@@ -268,19 +272,31 @@ class MemberStream:
         self._seek(position)
         return head
 
-    def _find_member(self, *, anywhere: bool) -> bool:
-        """Go to the next member that begins a record, or to the end of the file; say whether there is one."""
+    def _find_member(self, *, anywhere: bool, is_shared: bool) -> None:
+        """Go to the next member that begins a record, or to the end of the file."""
+        is_cut, self._is_cut = self._is_cut, False
+        while not anywhere:
+            self._reach(MAX_EXTENT_BYTES)
+            raw, is_last = self._raw, self._is_last
+            found, place = recovery.believed_start(
+                self._codec, raw, self._at, self._form, is_last=is_last, is_shared=is_shared, is_cut=is_cut
+            )
+            self._at = max(found, place)
+            if found >= 0:
+                return
+            if is_last:
+                self._at = len(raw)
+                return
         while self._at < len(self._raw) or self._extend():
             found = self._raw.find(self._codec.magic, self._at)
             self._at = found if found >= 0 else max(self._at, len(self._raw) - len(self._codec.magic) + 1)
             if found >= 0:
-                self._reach(MAX_EXTENT_BYTES if anywhere else MAX_PEEKED_BYTES)
-                if self._starts_record(self._codec.peek(self._raw, self._at)):
-                    return True
-                if anywhere and recovery.is_sound(self._codec, self._raw, self._at):
-                    return True
+                self._reach(MAX_EXTENT_BYTES)
+                if self._form.starts(self._codec.peek(self._raw, self._at)):
+                    return
+                if recovery.is_sound(self._codec, self._raw, self._at):
+                    return
                 self._at += 1
             elif not self._extend():
                 break
         self._at = len(self._raw)
-        return False

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from curate.sources.formats import Format
 
 if TYPE_CHECKING:
     from curate.sources.members import Codec
 
 
 MAX_SHIFT_BYTES = 128  # lost or put in, up to which a member is looked for near the place where it should be
-MAX_GARBAGE_BYTES = 16  # in front of a member, that may be taken for the start of another by chance
+MAX_GARBAGE_BYTES = 96  # in front of a member: a damaged one that holds another has a longer head
 MIN_PADDING_BYTES = 64
-MAX_CHAIN = 64  # members that are followed to see whether they are real
+MAX_DAMAGED = 16  # members in a chain of them, so that a file with nothing but damage is read in linear time
+MIN_MEMBER_BYTES = 128  # of a record with its header; the rest of a payload is seldom as long
 
 _ZEROS = re.compile(rb"\x00*")
 StartsRecord = Callable[[bytes], bool]
@@ -21,37 +25,100 @@ StartsRecord = Callable[[bytes], bool]
 
 def next_start(
     codec: Codec, raw: bytes, at: int, n_inflated: int | None, starts_record: StartsRecord, *, is_last: bool
-) -> int:
-    """Return where the member behind the damaged one at `at` begins; -1 where `raw` holds none.
+) -> tuple[int, int]:
+    """Return where the member behind the damaged one at `at` begins, or -1; and from where on to look for it then.
 
     `n_inflated`: what the damaged member should give, by the header of its record. `is_last`: the file ends with
     `raw`.
 
     Where the damaged member ends is known if all of it could be inflated but for its checksum, or its frame's
-    headers can be read. Otherwise it is the first place where bytes look like a member and inflate to the start of
-    a record. Payloads hold such bytes, too, as in an archived archive. So if there is a place where the damaged
-    member may well end (a trailer with its length; a member near the end that its headers tell), what was found
-    before it is believed only if whole members lead from there to that place.
+    headers can be read. There may also be a place where it may well end (a trailer with its length; a member near
+    the end that its headers tell): what looks like a member before that place is believed only if whole members
+    lead from there to it.
     """
-    first = candidate(codec, raw, at + 1, starts_record)
-    if at < first < at + MAX_GARBAGE_BYTES:
-        return first
+    first = candidate(codec, raw, at + 1, starts_record, at + MAX_GARBAGE_BYTES)
+    if first >= 0:
+        return first, first
     end, is_sure = codec.extent(raw, at, n_inflated)
     if at < end <= len(raw):
-        if _is_boundary(codec, raw, end, starts_record, is_last=is_last):
-            return end
+        if _is_boundary(codec, raw, end, is_last=is_last):
+            return end, end
         if is_sure:  # but bytes that were stored as they are may be fewer or more than they were
             near = nearest(raw, codec.magic, at, end)
-            return end if near < 0 else near
+            return (end, end) if near < 0 else (near, near)
     likely = codec.likely_end(raw, at, n_inflated)
-    if likely < 0 or (0 <= first <= likely and _leads_to(codec, raw, first, likely)):
-        return first
-    return likely
+    first = candidate(codec, raw, at + 1, starts_record, likely + 1) if likely >= 0 else -1
+    if first >= 0 and _leads_to(codec, raw, first, likely):
+        return first, first
+    return likely, (end if at < end < len(raw) else at + 1)
 
 
-def candidate(codec: Codec, raw: bytes, at: int, starts_record: StartsRecord) -> int:
-    """Return where the first member from `at` on begins that inflates to the start of a record; -1 without one."""
-    while (at := raw.find(codec.magic, at)) >= 0:
+def believed_start(
+    codec: Codec, raw: bytes, at: int, form: Format, *, is_last: bool, is_shared: bool, is_cut: bool
+) -> tuple[int, int]:
+    """Return where a member begins, from `at` on, that stands in no payload, or -1; and where to look on without it.
+
+    Payloads hold whole members, as archived archives do, and may be stored as they are. Members are followed to
+    where their chain breaks off: those of the file end there at other members, at zeros, or at the end of the file,
+    those of a payload at the rest of it and of the damaged member, see `_encloses`. `is_shared`: the damaged member
+    may hold many records. `is_cut`: it reached the end of the file; believe only what proves the opposite by
+    leading to the end itself.
+    """
+    first = place = candidate(codec, raw, at, form.starts)
+    n_damaged = 0
+    while place >= 0:
+        end = member_end(codec, raw, place)
+        if end < 0:  # damaged, or longer than `raw`
+            n_damaged += 1
+            behind = candidate(codec, raw, place + 1, form.starts) if n_damaged < MAX_DAMAGED else -1
+            if behind < 0 and not is_cut and not (is_shared and is_last):
+                return first, first
+            place = behind
+            continue
+        found = _ZEROS.match(raw, end)
+        place = found.end() if found else end
+        if place == len(raw) and not (is_cut and not is_last):
+            return first, first
+        if raw.startswith(codec.magic, place):
+            continue
+        behind = candidate(codec, raw, place, form.starts)
+        if not codec.skippable(raw, place) and (
+            is_cut or is_shared or _is_rest(codec, raw, (at, first), (place, behind if behind >= 0 else len(raw)), form)
+        ):
+            first = behind
+        elif behind < 0:
+            return first, first
+        place = behind
+    return -1, max(at, len(raw) - len(codec.magic) + 1)
+
+
+def _is_rest(codec: Codec, raw: bytes, damaged: tuple[int, int], rest: tuple[int, int], form: Format) -> bool:
+    """Say whether a span behind whole members is the rest of the damaged member that holds them.
+
+    Else it is one that lost its start, or garbage: then the damaged member ends before those.
+    """
+    (at, first), (start, end) = damaged, rest
+    if codec.tells_length(raw, at, end):
+        return True
+    if _shows_closing(codec, raw, first, form):
+        return False
+    if codec.hides_ends:
+        return end - start < MIN_MEMBER_BYTES
+    return _shows_closing(codec, raw, end, form)
+
+
+def _shows_closing(codec: Codec, raw: bytes, end: int, form: Format) -> bool:
+    """Say whether a member that is stored as it is ends at `end`: the end of a record shows there."""
+    for n_bytes in codec.trailers:
+        closing = raw[max(0, end - n_bytes - form.closing_bytes) : end - n_bytes]
+        if len(closing) == form.closing_bytes and not closing.strip(b"\r\n"):
+            return True
+    return False
+
+
+def candidate(codec: Codec, raw: bytes, at: int, starts_record: StartsRecord, stop: int = sys.maxsize) -> int:
+    """Return where the first member begins, from `at` to `stop`, that inflates to the start of a record, or -1."""
+    while 0 <= (at := raw.find(codec.magic, at)) < stop:
         if starts_record(codec.peek(raw, at)):
             return at
         at += 1
@@ -91,20 +158,17 @@ def is_sound(codec: Codec, raw: bytes, at: int) -> bool:
 
 def _leads_to(codec: Codec, raw: bytes, at: int, place: int) -> bool:
     """Say whether whole members follow each other from `at` to `place`."""
-    for _ in range(MAX_CHAIN):
-        if at >= place:
-            return at == place
+    while 0 <= at < place:
         at = member_end(codec, raw, at)
-        if at < 0:
-            return False
-    return True
+    return at == place
 
 
-def _is_boundary(codec: Codec, raw: bytes, at: int, starts_record: StartsRecord, *, is_last: bool) -> bool:
+def _is_boundary(codec: Codec, raw: bytes, at: int, *, is_last: bool) -> bool:
     found = _ZEROS.match(raw, at)
     place = found.end() if found else at
     if place == len(raw):
         return is_last
-    if codec.skippable(raw, place) or place - at > MIN_PADDING_BYTES:
+    if codec.skippable(raw, place) or place - at > MIN_PADDING_BYTES or raw.startswith(codec.magic, place):
         return True
-    return starts_record(codec.peek(raw, place))
+    end, _ = codec.extent(raw, place, None)  # of one whose first bytes are damaged, too
+    return (end == len(raw) and is_last) or (place < end < len(raw) and raw.startswith(codec.magic, end))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from curate.source import BadSpan, Tally
-from curate.sources import gzip, lz4, zstd
+from curate.sources import gzip, lz4, recovery, zstd
 from curate.sources.formats import BrokenRecordError, Format
 from curate.sources.members import BrokenStreamError, Codec, MemberStream, read_full
 
@@ -16,7 +16,7 @@ PLAIN_STEP_BYTES = 1 << 20
 HEAD_BYTES = 4096  # that `head_of` gives at most
 MAX_BAD_SPANS = 1000  # kept of one slice; what follows is added to the last of them
 LAYOUT_BYTES = 1 << 20  # in which plain records are looked for where the first bytes do not say
-MAX_TRIED_RECORDS = 100
+MAX_TRIED_RECORDS = 100  # that are not whole
 
 
 def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None:
@@ -100,7 +100,7 @@ def open_stream(file: BinaryIO, tally: Tally, records: Format) -> Stream:
     if not known:
         codec = _codec_within(raw, file, records, codec)
     file.seek(0)
-    return PlainStream(file) if codec is None else MemberStream(file, codec, tally, records.starts)
+    return PlainStream(file) if codec is None else MemberStream(file, codec, tally, records)
 
 
 def _codec_of(raw: bytes, file: BinaryIO) -> Codec | None:
@@ -116,33 +116,56 @@ def _begins(codec: Codec, raw: bytes, records: Format) -> bool:
 
 
 def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | None) -> Codec | None:
-    """Return the codec of the first member that holds a record; None where plain records follow each other.
+    """Return the codec in which the first MiB reads best; None where that is as plain records.
 
-    Compressors store bytes that they cannot compress, and payloads hold whole members: neither a plain record nor a
-    member alone says how a file is made.
+    Compressors store bytes that they cannot compress, and payloads hold whole archives: neither a plain record nor
+    a member alone says how a file is made. But what payloads hold does not reach the end.
     """
-    if likely is None and _holds_plain_records(raw, records):
-        return None
     codecs: list[Codec] = [gzip.Gzip(), zstd.Zstd(file), lz4.Lz4()]
     codecs.sort(key=lambda codec: likely is None or codec.name != likely.name)
-    for codec in codecs:
-        file.seek(0)
-        if MemberStream(file, codec, Tally(), records.starts).holds_record():
-            return codec
-    return likely  # of frames that need a dictionary, as the cause of each will say
+    layouts: list[Codec | None] = [*codecs, None]
+    found = [_members_in(codec, raw, records) if codec else _records_in(raw, records) for codec in layouts]
+    best = max(range(len(layouts)), key=lambda number: found[number])  # the first of equals
+    reaches_end, n_ok = found[best]
+    is_told = reaches_end or n_ok > len(raw) // (2 if likely else 4)
+    return layouts[best] if is_told else likely
 
 
-def _holds_plain_records(raw: bytes, records: Format) -> bool:
-    """Say whether a whole record stands in front of another one, or of the end."""
-    at = -1
-    for _ in range(MAX_TRIED_RECORDS):
-        at = records.find(raw, at + 1)
-        if at < 0:
-            break
+def _members_in(codec: Codec, raw: bytes, records: Format) -> tuple[bool, int]:
+    """Say whether whole members that begin records reach the end of `raw`, and how many bytes of it they are."""
+    end, _ = codec.extent(raw, 0, None)  # a damaged one whose end can be told
+    n_ok = last = end if end > 0 and (end == len(raw) or raw.startswith(codec.magic, end)) else 0
+    at, _ = recovery.believed_start(codec, raw, last, records, is_last=True, is_shared=False, is_cut=False)
+    n_damaged = 0
+    while at >= 0 and n_damaged < MAX_TRIED_RECORDS:
+        end = recovery.member_end(codec, raw, at)
+        if end < 0:
+            n_damaged += 1
+        else:
+            n_ok += end - at
+            last = end
+        at = recovery.candidate(codec, raw, end if end >= 0 else at + 1, records.starts)
+    is_begun = raw.startswith(codec.magic, last) and len(raw) == LAYOUT_BYTES
+    return last > 0 and (is_begun or not raw[last:].strip(b"\x00")), n_ok
+
+
+def _records_in(raw: bytes, records: Format) -> tuple[bool, int]:
+    """Say the same of plain records, each in front of another or of the end."""
+    guessed = records.guessed_length(raw, 0)  # of one that lost its start
+    rest = raw[guessed : guessed + HEAD_BYTES].lstrip(b"\r\n")
+    at = n_ok = last = guessed if records.starts(rest) else 0
+    n_damaged = 0
+    while n_damaged < MAX_TRIED_RECORDS and (at := records.find(raw, at)) >= 0:
+        end = len(raw) + 1
         with suppress(BrokenRecordError):
             head = records.head(raw, at)
-            end = at + head.n_bytes + head.length if head else len(raw) + 1
-            rest = raw[end : end + HEAD_BYTES]
-            if end <= len(raw) and (not rest or (rest[:1] in b"\r\n" and records.starts(rest.lstrip(b"\r\n")))):
-                return True
-    return False
+            end = at + head.n_bytes + head.length if head else end
+        rest = raw[end : end + HEAD_BYTES].lstrip(b"\r\n\x00")
+        if end <= len(raw) and raw[end : end + 1] in b"\r\n" and (not rest or records.starts(rest)):
+            n_ok += end - at
+            at = last = end
+        else:
+            n_damaged += 1
+            at += 1
+    rest = raw[last:].lstrip(b"\r\n\x00")
+    return last > 0 and (not rest or (len(raw) == LAYOUT_BYTES and records.starts(rest[:HEAD_BYTES]))), n_ok

@@ -39,7 +39,7 @@ class Warc:
     """
 
     kind = "warc"
-    version = 4
+    version = 5
     schema = HTML_SCHEMA
     uses: tuple[str, ...] = ("brotli", "isal", "lz4", "zstandard")
 

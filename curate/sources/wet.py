@@ -29,7 +29,7 @@ class Wet:
     """
 
     kind = "wet"
-    version = 1
+    version = 2
     schema = SCHEMA
     uses: tuple[str, ...] = ("isal", "lz4", "zstandard")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import zstandard
 
@@ -30,8 +30,30 @@ def is_skippable(raw: bytes, at: int = 0) -> bool:
 
 
 def skippable_bytes(raw: bytes, at: int) -> int:
-    """Return the length of the skippable frame at `at`, its header included; 0 where its header is cut off."""
-    return 8 + int.from_bytes(raw[at + 4 : at + 8], "little") if len(raw) >= at + 8 else 0
+    """Return the length of the skippable frame at `at`, its header included; 0 without one, or with half a header."""
+    if len(raw) < at + 8 or not is_skippable(raw, at):
+        return 0
+    return 8 + int.from_bytes(raw[at + 4 : at + 8], "little")
+
+
+class FrameEnd(Protocol):
+    """See `frame_end`."""
+
+    def __call__(self, raw: bytes, at: int, *, any_magic: bool) -> int: ...
+
+
+def damaged_end(frame_end: FrameEnd, raw: bytes, at: int) -> int:
+    """Return where the damaged frame at `at` ends by its headers; -1 where they do not say."""
+    try:
+        return frame_end(raw, at, any_magic=True)
+    except FrameError:
+        return -1
+
+
+def near_end(frame_end: FrameEnd, raw: bytes, at: int, magic: bytes) -> int:
+    """Return where a frame begins near the place where the damaged one at `at` ends by its headers; -1 without one."""
+    end = damaged_end(frame_end, raw, at)
+    return nearest(raw, magic, at, end) if end > at else -1
 
 
 def frame_end(raw: bytes, at: int, *, any_magic: bool = False) -> int:
@@ -118,6 +140,8 @@ class Zstd:
     magic = MAGIC
     step_bytes = 2 << 10  # 4 bytes of it may stand for a block of 128 KiB
     errors: tuple[type[Exception], ...] = (zstandard.ZstdError,)
+    trailers: tuple[int, ...] = (4,)  # a checksum
+    hides_ends = True  # literals of a block may be stored as they are
 
     def __init__(self, file: BinaryIO) -> None:
         try:
@@ -158,15 +182,13 @@ class Zstd:
                 return b""
 
     def skippable(self, raw: bytes, at: int) -> int:
-        return skippable_bytes(raw, at) if is_skippable(raw, at) else 0
+        return skippable_bytes(raw, at)
 
     def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
-        try:
-            return frame_end(raw, at, any_magic=True), False
-        except FrameError:
-            return -1, False
+        return damaged_end(frame_end, raw, at), False
 
     def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
-        """Look for a frame near the place where this one's headers say that it ends."""
-        end, _ = self.extent(raw, at, n_inflated)
-        return nearest(raw, MAGIC, at, end) if end > at else -1
+        return near_end(frame_end, raw, at, MAGIC)
+
+    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
+        return False

@@ -28,7 +28,12 @@ class Case(NamedTuple):
     """A healthy file's records, and what became of it."""
 
     n_records: int
-    damaged: Damaged
+    damaged: Damaged  # survivors and places are those of groups, where several records share a member
+    group_size: int = 1
+
+    def group(self, number: int) -> range:
+        """Return the records of a member."""
+        return range(number * self.group_size, min((number + 1) * self.group_size, self.n_records))
 
 
 BAIT = (  # what looks like the start of something, and is none
@@ -48,6 +53,37 @@ def case(seed: int, codec: str, kind: str, *, with_false_records: bool = False) 
     records = [make(payload(rng, rng.choice(bait)), number) for number in range(rng.randrange(3, 9))]
     damage = damage_plain if codec == "plain" else damage_packed
     return Case(len(records), damage(rng, [pack(one) for one in records], rng.randrange(1, 3)))
+
+
+def archive_case(seed: int, codec: str, kind: str, *, group_size: int = 1) -> Case:
+    """Return a damaged crawl of archives: many payloads are whole archives, plain or packed, in any codec.
+
+    `group_size`: records that share a member; in a plain file 1.
+    """
+    rng = random.Random(seed)
+    make = MAKERS[kind]
+    n_records = rng.randrange(3, 9)
+    records = [make(_body(rng, make), number) for number in range(n_records)]
+    groups = [b"".join(records[at : at + group_size]) for at in range(0, n_records, group_size)]
+    pack = packer(codec)
+    damage = damage_plain if codec == "plain" else damage_packed
+    n_damages = rng.choice([1, 1, 1, 2, 2])
+    cut_share = 0.3
+    if codec != "plain" and rng.random() < cut_share:
+        n_damages = 0
+    return Case(n_records, damage(rng, [pack(one) for one in groups], n_damages, cut_share), group_size)
+
+
+def _body(rng: random.Random, make: Callable[..., bytes]) -> bytes:
+    """Return a payload: text, noise, an archive of false records, or one with something around it."""
+    if rng.random() < 0.4:
+        return payload(rng, rng.choice(BAIT))
+    pack = packer(rng.choice(["plain", "gzip", "zstd", "lz4"]))
+    noise = rng.choice([b"", rng.randbytes(rng.randrange(600))])  # what compresses badly is stored as it is
+    inner = [make(b"<p>false</p>" + noise, 666) for _ in range(rng.randrange(1, 5))]
+    held = pack(b"".join(inner)) if rng.random() < 0.2 else b"".join(map(pack, inner))
+    before, after = rng.choice([(b"", b""), (b"<p>", b""), (b"", b" </p>"), (rng.randbytes(300), rng.randbytes(300))])
+    return before + held + after
 
 
 def false_record(make: Callable[..., bytes]) -> bytes:
@@ -102,7 +138,7 @@ GARBAGE = (
 )
 
 
-def damage_packed(rng: random.Random, parts: list[bytes], n_damages: int) -> Damaged:
+def damage_packed(rng: random.Random, parts: list[bytes], n_damages: int, cut_share: float = 0.15) -> Damaged:
     """Damage some members; neighbours are hit as often as not."""
     first = rng.randrange(len(parts))
     hit = {(first + i * rng.choice([1, 1, 2, 3])) % len(parts) for i in range(n_damages)}
@@ -121,7 +157,7 @@ def damage_packed(rng: random.Random, parts: list[bytes], n_damages: int) -> Dam
         if alive:
             survivors.append(number)
     data = b"".join(out)
-    if rng.random() < 0.15:  # cut the end off, somewhere inside the last member
+    if rng.random() < cut_share:  # cut the end off, somewhere inside the last member
         start = (kept + lost and max(kept + lost))[0]
         cut = rng.randrange(start + 1, len(data))
         if len(data) - cut > 0:
@@ -174,7 +210,7 @@ def _damage(rng: random.Random, part: bytes) -> tuple[bytes, bytes, bool]:
     return b"", bytes(data), False
 
 
-def damage_plain(rng: random.Random, parts: list[bytes], n_damages: int) -> Damaged:
+def damage_plain(rng: random.Random, parts: list[bytes], n_damages: int, cut_share: float = 0.15) -> Damaged:
     """Damage some records of an uncompressed file, so that the format shows it."""
     first = rng.randrange(len(parts))
     hit = {(first + i * rng.choice([1, 1, 2, 3])) % len(parts) for i in range(n_damages)}
@@ -190,7 +226,7 @@ def damage_plain(rng: random.Random, parts: list[bytes], n_damages: int) -> Dama
         if alive:
             survivors.append(number)
     data = b"".join(out)
-    if rng.random() < 0.15:
+    if rng.random() < cut_share:
         start = max(kept + lost)[0]
         data = data[: rng.randrange(start + 1, max(start + 2, len(data) - 6))]
         if kept and kept[-1][0] == start:
