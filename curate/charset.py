@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from curate.charset_decoders import BAD, decode
 from curate.charset_meta import declared_in, name_of
 
 MIN_DETECT_BYTES = 64  # bytes above 127 that detection needs; it guesses wildly on fewer
+MAX_SEARCHES = 1000  # each has its price: a page full of what is looked for is left to the pattern
 DEFAULT = "windows-1252"  # HTML standard, 13.2.3.2, step 9, for most locales
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
@@ -101,10 +103,26 @@ def is_utf8(data: bytes) -> bool:
 def count_mojibake(utf8: bytes) -> int:
     """Count the runs of characters that were encoded twice, such as "Ã©" for "é"."""
     n_runs, end = 0, -1
-    for found in _MOJIBAKE.finditer(utf8) if b"\xc3" in utf8 else ():
+    for found in _mojibake(utf8) if b"\xc3" in utf8 else ():
         n_runs += found.start() != end
         end = found.end()
     return n_runs
+
+
+def _mojibake(utf8: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield the matches of the pattern, the first places of a page by a search that is three times as fast."""
+    from curate.kernels.html.twice import next_twice
+
+    at = 0
+    for _ in range(MAX_SEARCHES):
+        at = next_twice(utf8, at)
+        if at < 0:
+            return
+        found = _MOJIBAKE.match(utf8, at)
+        if found:
+            yield found
+        at = found.end() if found else at + 1
+    yield from _MOJIBAKE.finditer(utf8, at)
 
 
 def _without_nul(utf8: bytes) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate import charset
 from curate.charset import count_mojibake, decode_html, is_utf8
 from curate.charset_meta import name_of
 from tests.helpers import shared_data
@@ -206,6 +207,22 @@ def test_what_only_looks_encoded_twice_is_not_counted() -> None:
     honest = "IRMÃ’S “MAÇÔ – MENÜ” “À CÔTɔ PÂTÉ » Ð’ naïve «É» ÂME Àa Îles ß’s Ãœ"
     assert count_mojibake(honest.replace("Ãœ", "").encode()) == 0
     assert count_mojibake(honest.encode()) == 1
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"\xc3", b"\x84", b"\x83", b"\xa2", b"\xa9", b"\xc2", b"\xe2\x82\xac", b"\xc5\x93", b"x"])
+    )
+)
+def test_runs_are_those_that_the_pattern_finds(pieces: list[bytes]) -> None:
+    page = b"".join(pieces)
+    n_runs, end = 0, -1
+    for found in charset._MOJIBAKE.finditer(page):
+        n_runs += found.start() != end
+        end = found.end()
+    assert count_mojibake(page) == n_runs
+    longer = b"\xc3\x84\xc2." * charset.MAX_SEARCHES + page  # the search gives up, the pattern goes on
+    assert count_mojibake(longer) == n_runs
 
 
 @pytest.mark.timeout(20)

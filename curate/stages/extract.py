@@ -43,7 +43,7 @@ MIN_MEMORY_BYTES = 128 << 20  # trafilatura's process has 50 MB before its first
 
 _Row = tuple[Any, ...]  # the values of one doc in the order of WRITES, then its reason
 _NOTHING: Mapping[str, str] = {}
-_TINY = b"<html><body><p>A page of few words.</p></body></html>"
+_TINY = "<html><body><p>A page of few words, déjà lu.</p></body></html>".encode()
 
 
 @stage(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from curate.kernels.html.signs import MAX_RUNS, MAX_SIGNS, MIN_RUN_BYTES, last_signs
 from curate.kernels.html.tag_reader import (
     ATTRIBUTES,
     BANG,
@@ -59,9 +60,6 @@ AUTHOR = 11  # key: rel or itemprop; value: what follows the tag; content of a m
 H1 = 12  # value: what follows the tag of a main heading
 
 MAX_MARKS = 1024  # rows of a page; 5,475 real pages have 14 in the mean and 292 at most
-MAX_SIGNS = 8  # copyright signs that are kept of a page: the last ones
-MAX_RUNS = 512  # runs of text, from the end, in which signs are looked for
-MIN_RUN_BYTES, MAX_RUN_BYTES = 2, 4096  # a © alone takes two bytes; of a long run only the end is looked at
 WINDOW_BYTES = 400  # how much of what follows an author's tag is shown
 
 
@@ -89,13 +87,6 @@ _CC_HOST, _GNU_HOST, _OGL_HOST, _ODC_HOST = (
     )
 )
 _WWW = np.frombuffer(b"www.", np.uint8)
-
-# Bytes of text that need a look: < and what a copyright notice may begin with, © in UTF-8, &copy; (c) and Copyright.
-_LOOK = np.zeros(256, np.uint8)
-_LOOK[[0xC2, ord("&"), ord("("), ord("C")]] = 1
-_AND_COPY, _AND_169, _AND_XA9, _COPYRIGHT, _C_SIGN = (
-    np.frombuffer(word, np.uint8) for word in (b"&copy", b"&#169", b"&#xa9", b"copyright", b"(c)")
-)
 
 
 class Marks(NamedTuple):
@@ -216,32 +207,6 @@ def _add_element(page, rows, n, tag, seen, span, at):  # type: ignore[no-untyped
 
 
 @compiled()
-def _is_sign(page, at, n):  # type: ignore[no-untyped-def]
-    """Say whether a copyright notice may begin at `at`."""
-    c = page[at]
-    if c == 0xC2:
-        return at + 1 < n and page[at + 1] == 0xA9
-    if c == 38:
-        return starts(page, at, n, _AND_COPY) or starts(page, at, n, _AND_169) or starts(page, at, n, _AND_XA9)
-    return starts(page, at, n, _C_SIGN) if c == 40 else starts(page, at, n, _COPYRIGHT)
-
-
-@compiled()
-def _signs(page, runs, n_runs, signs):  # type: ignore[no-untyped-def]
-    """Fill `signs` with the last copyright signs in the last runs of text, the last first; return how many."""
-    n_signs = 0
-    for i in range(n_runs - 1, max(-1, n_runs - 1 - MAX_RUNS), -1):
-        start, end = runs[i % MAX_RUNS, 0], runs[i % MAX_RUNS, 1]
-        for at in range(end - 1, max(start, end - MAX_RUN_BYTES) - 1, -1):
-            if _LOOK[page[at]] and _is_sign(page, at, end):
-                signs[n_signs] = at
-                n_signs += 1
-                if n_signs == signs.size:
-                    return n_signs
-    return n_signs
-
-
-@compiled()
 def _is_raw(tag):  # type: ignore[no-untyped-def]
     return tag in (_T_SCRIPT, _T_STYLE, _T_TEXTAREA, _T_XMP, _T_IFRAME, _T_NOEMBED, _T_NOFRAMES)
 
@@ -290,4 +255,4 @@ def _find(page, rows, signs):  # type: ignore[no-untyped-def]
             elif tag == _T_SCRIPT and seen >> TYPE & 1 and mentions(page, span, TYPE, _LD_JSON):
                 n_rows = _add(rows, n_rows, JSON_LD, 0, 0, at, end)
             at = end
-    return n_rows, _signs(page, runs, n_runs, signs)
+    return n_rows, last_signs(page, runs, n_runs, signs)
