@@ -67,3 +67,19 @@ REDPAJAMA_WORDS: Mapping[str, str] = MappingProxyType(
         },
     }
 )
+
+REFINEDWEB_SOURCE = "Penedo et al. 2023 (RefinedWeb, arXiv:2306.01116), appendix G.2; DCLM, mappers/modifiers.py"
+
+REFINEDWEB: Mapping[str, str] = MappingProxyType(
+    {
+        "refinedweb_words": "what stands between white space",
+        "refinedweb_removed_words": "of these, what the line-wise corrections take away",
+        "refinedweb_lines": "lines between single newlines, not empty",
+        "refinedweb_uppercase_lines": "of these, those with more than half of the characters in upper case",
+        "refinedweb_digit_lines": "… else those that are all digits",
+        "refinedweb_counter_lines": "… else those that are a counter such as `3 likes` or `1.2K views`",
+        "refinedweb_short_lines": "… else those of fewer than 2 words",
+        "refinedweb_edited_lines": "other lines, of at most 10 words, that lose `items in cart` anywhere, "
+        "`Read more...` at the end or `Sign-in` at the start, in any case",
+    }
+)

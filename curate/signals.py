@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from curate.corpus_signals import REDPAJAMA, REDPAJAMA_SOURCE, REDPAJAMA_WORDS
+from curate.corpus_signals import REDPAJAMA, REDPAJAMA_SOURCE, REDPAJAMA_WORDS, REFINEDWEB, REFINEDWEB_SOURCE
 
 # Gopher drops docs above 100,000 words; ten times that is room enough, and bounds the scratch memory.
 MAX_WORDS = 1 << 20
@@ -265,6 +265,7 @@ def _all() -> list[Signal]:
         *_c4(),
         *_plain("redpajama2", REDPAJAMA_SOURCE, REDPAJAMA),
         *_plain("redpajama2_words", REDPAJAMA_SOURCE, REDPAJAMA_WORDS),
+        *_plain("refinedweb", REFINEDWEB_SOURCE, REFINEDWEB),
     ]
 
 
@@ -330,5 +331,6 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "n_short_lines", "dup_filled_line_chars",
         ),
         "redpajama2": ("n_text_chars", *REDPAJAMA, *REDPAJAMA_WORDS),
+        "refinedweb": tuple(REFINEDWEB),
     }
 )  # fmt: skip

@@ -48,6 +48,7 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "c4": "c4",
         "redpajama2": "redpajama",
         "redpajama2_words": "redpajama",
+        "refinedweb": "refinedweb",
     }
 )
 

@@ -1,0 +1,326 @@
+"""RefinedWeb's line-wise corrections: which lines go, what is cut from short ones, how many words that costs a page.
+
+The steps are DCLM's, in its order; the twin in `refinedweb_plain.py` defines them. Lines are judged one by one: what a
+step does to a line depends on its neighbours only in that white space goes from both ends of a page, before each step.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+
+from curate.corpus_signals import REFINEDWEB
+from curate.kernels.text.measure import docs_of
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
+from curate.kernels.text.primitives import Bytes, Int, decode, strip
+from curate.kernels.text.redpajama_chars import flags_at
+from curate.kernels.text.redpajama_tables import DECIMAL, DIGIT, SPACE, UPPER, WORD
+from curate.kernels.text.redpajama_words import ASCII
+
+# What is counted of a page, in the order of REFINEDWEB; a dropped line counts for the first reason, in this order.
+N_WORDS, N_REMOVED, N_LINES, N_UPPER, N_DIGITS, N_COUNTERS, N_SHORT, N_EDITED = range(len(REFINEDWEB))
+N_COUNTS = len(REFINEDWEB)
+KEPT = 0
+
+# DCLM, baselines_configs/refinedweb.yaml.
+MIN_WORDS = 2  # uppercase: more than half of the characters; digits: all
+MAX_EDITED_WORDS = 10
+MAX_EDITED_BYTES = 1 << 16  # a line of ten words that is longer stays as it is: a stated difference
+
+NEWLINE, COMMA, FULL_STOP, KILO, MILLION, BILLION = ord("\n"), ord(","), ord("."), ord("k"), ord("m"), ord("b")
+LOWER_CASE = 0x20  # the bit by which an ASCII letter differs from its capital
+COUNTED = (
+    "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes", "downloads",
+    "views", "followers",
+)  # fmt: skip
+PHRASES = ("items in cart", "read more...", "sign-in", *COUNTED)
+IN_CART, READ_MORE, SIGN_IN, FIRST_COUNTED = range(4)
+TEXT = np.zeros((len(PHRASES), 13), np.uint8)
+for _row, _phrase in zip(TEXT, PHRASES, strict=True):
+    _row[: len(_phrase)] = np.frombuffer(_phrase.encode(), np.uint8)
+SIZE = np.array([len(phrase) for phrase in PHRASES], np.int64)
+
+
+@njit(nogil=True)
+def is_phrase(line: Bytes, k: Int, end: Int, which: Int) -> bool:
+    """Return whether a phrase stands at byte k, before `end`, in any case of ASCII letters."""
+    size = SIZE[which]
+    if k < 0 or k + size > end:
+        return False
+    for j in range(size):
+        byte = line[k + j]
+        if 65 <= byte <= 90:
+            byte += np.uint8(32)
+        if byte != TEXT[which, j]:
+            return False
+    return True
+
+
+@njit(nogil=True)
+def class_at(line: Bytes, i: Int) -> tuple[Int, Int]:
+    """Return (class bits, bytes) of the character at byte i."""
+    if line[i] < 128:
+        return ASCII[line[i]], np.int64(1)
+    code, n_bytes = decode(line, i)
+    return flags_at(code), np.int64(n_bytes)
+
+
+@njit(nogil=True)
+def space_before(line: Bytes, start: Int, end: Int) -> Int:
+    """Return where line[start:end] ends without the white space character it may end in."""
+    k = end - 1
+    while k > start and line[k] & 0xC0 == 0x80:
+        k -= 1
+    if k >= start and class_at(line, k)[0] & SPACE:
+        return k
+    return end
+
+
+@njit(nogil=True)
+def is_counter(line: Bytes, i: Int, end: Int) -> bool:
+    """Return whether line[i:end] is a number, perhaps in thousands (K), millions or billions, of likes or the like.
+
+    White space and other characters that are of no word may stand on both sides.
+    """
+    flags = n_bytes = np.int64(0)
+    while i < end:
+        flags, n_bytes = class_at(line, i)
+        if flags & WORD:
+            break
+        i += n_bytes
+    if not flags & DECIMAL:
+        return False
+    while i < end:
+        flags, n_bytes = class_at(line, i)
+        if not (flags & DECIMAL or line[i] in (COMMA, FULL_STOP)):
+            break
+        i += n_bytes
+    if i < end and line[i] | LOWER_CASE in (KILO, MILLION, BILLION):
+        i += 1
+    space = i
+    while i < end:
+        flags, n_bytes = class_at(line, i)
+        if not flags & SPACE:
+            break
+        i += n_bytes
+    if i == space:
+        return False
+    for which in range(FIRST_COUNTED, SIZE.size):
+        if is_phrase(line, i, end, which):
+            return is_no_word(line, i + SIZE[which], end)
+    return False
+
+
+@njit(nogil=True)
+def is_no_word(line: Bytes, i: Int, end: Int) -> bool:
+    """Return whether no letter, digit or underscore stands in line[i:end]."""
+    while i < end:
+        flags, n_bytes = class_at(line, i)
+        if flags & WORD:
+            return False
+        i += n_bytes
+    return True
+
+
+@njit(nogil=True)
+def judge(doc: Bytes, start: Int) -> tuple[Int, Int, Int]:
+    """Return (end, words, verdict) of the line at byte `start`; the verdict is N_UPPER … N_SHORT, or KEPT."""
+    n_chars = n_upper = n_digits = n_words = np.int64(0)
+    in_word = False
+    i = start
+    while i < doc.size and doc[i] != NEWLINE:
+        flags, n_bytes = class_at(doc, i)
+        i += n_bytes
+        n_chars += 1
+        n_upper += flags & UPPER
+        n_digits += flags & DIGIT
+        spaced = flags & SPACE != 0
+        if not (spaced or in_word):
+            n_words += 1
+        in_word = not spaced
+    if i == start:
+        return i, n_words, KEPT
+    if 2 * (n_upper // UPPER) > n_chars:
+        return i, n_words, N_UPPER
+    if n_digits // DIGIT == n_chars:
+        return i, n_words, N_DIGITS
+    if n_digits > 0 and is_counter(doc, start, i):
+        return i, n_words, N_COUNTERS
+    if n_words < MIN_WORDS:
+        return i, n_words, N_SHORT
+    return i, n_words, KEPT
+
+
+@njit(nogil=True)
+def count_words(line: Bytes, i: Int, end: Int) -> Int:
+    """Return how many words stand in line[i:end] between white space."""
+    n = 0
+    in_word = False
+    while i < end:
+        flags, n_bytes = class_at(line, i)
+        spaced = flags & SPACE != 0
+        if not (spaced or in_word):
+            n += 1
+        in_word = not spaced
+        i += n_bytes
+    return n
+
+
+@njit(nogil=True)
+def cut_cart(doc: Bytes, start: Int, end: Int, line: Bytes) -> tuple[Int, Int]:
+    """Return (bytes, words) of doc[start:end] without `items in cart` and a white space before it; copy them to `line`.
+
+    Copies nothing if `line` has no room.
+    """
+    n = n_words = np.int64(0)
+    in_word = False
+    i = start
+    while i < end:
+        flags, n_bytes = class_at(doc, i)
+        spaced = flags & SPACE != 0
+        after = i + n_bytes if spaced else i
+        if is_phrase(doc, after, end, IN_CART):
+            i = after + SIZE[IN_CART]
+            continue
+        if not (spaced or in_word):
+            n_words += 1
+        in_word = not spaced
+        n_bytes = min(n_bytes, end - i)
+        if line.size > 0:
+            for k in range(n_bytes):
+                line[n + k] = doc[i + k]
+        n += n_bytes
+        i += n_bytes
+    return n, n_words
+
+
+@njit(nogil=True)
+def more_follows(doc: Bytes, i: Int, nothing: Bytes) -> bool:
+    """Return whether a line from byte i on keeps any word when carts are cut out."""
+    while i < doc.size:
+        start = i
+        end, n_words, verdict = judge(doc, start)
+        i = end + 1
+        if verdict != KEPT or n_words == 0:
+            continue
+        if n_words > MAX_EDITED_WORDS or end - start > MAX_EDITED_BYTES or cut_cart(doc, start, end, nothing)[1] > 0:
+            return True
+    return False
+
+
+@njit(nogil=True)
+def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes, line_read: Bytes) -> tuple[Int, Int]:
+    """Copy doc[start:end] to `line` and cut the three phrases from it; return the bounds of what is left.
+
+    `Read more...` goes from the end, `Sign-in` from the start, each with a white space. `line_read` is `line`.
+    """
+    b, _ = cut_cart(doc, start, end, line)
+    a = np.int64(0)
+    _, stripped = strip(line_read[:b], a, b)
+    more = stripped - SIZE[READ_MORE]
+    if is_phrase(line_read, more, stripped, READ_MORE) and (stripped == b or not more_follows(doc, end + 1, line[:0])):
+        b = space_before(line_read, a, more)
+    first, _ = strip(line_read[:b], a, b)
+    if (first == a or is_first) and is_phrase(line_read, first, b, SIGN_IN):
+        a = first + SIZE[SIGN_IN]
+        if a < b:
+            flags, n_bytes = class_at(line_read, a)
+            if flags & SPACE:
+                a += n_bytes
+    return a, b
+
+
+@njit(nogil=True)
+def correct_lines(doc: Bytes, line: Bytes, line_read: Bytes, kept: Bytes, at: Int, row: Ints) -> Int:
+    """Fill row[:8]; if `kept` has room, write what remains of the doc to kept[at:]. Return where it ends."""
+    row[:] = 0
+    n_left = i = np.int64(0)
+    begin = at
+    while i <= doc.size:
+        start = i
+        end, n_words, verdict = judge(doc, start)
+        i = end + 1
+        row[N_WORDS] += n_words
+        row[N_LINES] += int(end > start)
+        if verdict != KEPT:
+            row[verdict] += 1
+            continue
+        a, b, edited = np.int64(0), end - start, False
+        if 0 < n_words <= MAX_EDITED_WORDS and b <= MAX_EDITED_BYTES:
+            a, b = cut_line(doc, start, end, n_left == 0, line, line_read)
+            edited = b - a != end - start
+            if edited:
+                row[N_EDITED] += 1
+                n_words = count_words(line_read, a, b)
+                if n_words == 0:
+                    continue
+        n_left += n_words
+        if kept.size > 0:
+            if at > begin:
+                kept[at] = NEWLINE
+                at += 1
+            for k in range(a, b):
+                kept[at] = line[k] if edited else doc[start + k]
+                at += 1
+    row[N_REMOVED] = row[N_WORDS] - n_left
+    return at
+
+
+@functools.cache
+def refinedweb_kernel() -> Kernel:
+    """Fill the columns REFINEDWEB."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+        if digest == 0:
+            return
+        nothing = room.line[:0]
+        for d in range(docs.valid.size):
+            if docs.valid[d]:
+                correct_lines(doc_of(docs, d), room.line, room.line_read, nothing, np.int64(0), out[d])
+
+    return run
+
+
+@functools.cache
+def edit_kernel() -> Kernel:
+    """Write what remains of all docs to `kept`, and where each ends to `ends`; `line` is room for a line."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(docs: Docs, line: Bytes, line_read: Bytes, kept: Bytes, kept_read: Bytes, ends: Ints) -> None:
+        if digest == 0:
+            return
+        row = np.zeros(N_COUNTS, np.int64)
+        for d in range(docs.valid.size):
+            begin = ends[d]
+            ends[d + 1] = begin
+            if docs.valid[d]:
+                at = correct_lines(doc_of(docs, d), line, line_read, kept, begin, row)
+                start, end = strip(kept_read[:at], begin, at)
+                for k in range(start, end):
+                    kept[begin + k - start] = kept[k]
+                ends[d + 1] = begin + end - start
+
+    return run
+
+
+def refinedweb_text(text: pa.Array) -> pa.Array:
+    """Return string[n_docs]: what RefinedWeb's line-wise corrections leave; null where the text is null."""
+    docs = docs_of(text)
+    line = np.empty(MAX_EDITED_BYTES, np.uint8)
+    kept = np.empty(int(docs.offsets[-1] - docs.offsets[0]) + 1, np.uint8)
+    line_read, kept_read = line[:], kept[:]
+    line_read.flags.writeable = kept_read.flags.writeable = False
+    ends = np.zeros(len(text) + 1, np.int64)
+    edit_kernel()(docs, line, line_read, kept, kept_read, ends)
+    left = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(kept)).cast(pa.string())
+    return pc.if_else(text.is_valid(), left, pa.scalar(None, pa.string()))
+
+
+PASSES = (Pass(None, tuple(REFINEDWEB), refinedweb_kernel),)
