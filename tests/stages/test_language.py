@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,16 @@ DE = "Der Ausschuss trat am Dienstag zusammen und beschloss, den Bericht noch vo
 FR = "Le comité s'est réuni mardi et a décidé que le rapport devait être publié avant la fin de l'année."
 JA = "委員会は火曜日に会合を開き、年末までに報告書を公表することで合意した。"
 NOTHING = ["", None, " \n", "\0\0"]
-HOSTILE = ["e\u0301" * 50, "\u0301" * 1000, "\0" * 5000, "\n" * 5000, "a" * 100_000, "ß" * 9999, "🎈" * 3000, "Ⱥ" * 4000]
+HOSTILE = [
+    "e\u0301" * 50,
+    "\u0301" * 1000,
+    "\0" * 5000,
+    "\n" * 5000,
+    "a" * 100_000,
+    "ß" * 9999,
+    "🎈" * 3000,
+    "Ⱥ" * 4000,
+]
 
 # The thirty languages with most pages in Common Crawl that lid.176 and the test data both have.
 _CODES = "en ru de ja zh es fr pt it pl nl id tr cs vi ko ar fa sv ro el uk hu da fi no sk bg hi th"
@@ -184,7 +194,7 @@ def test_any_text_is_answered_and_its_spans_cover_it(texts: list[str | None]) ->
         if spans:
             assert spans[0]["start_bytes"] == 0
             assert spans[-1]["end_bytes"] == len((text or "").encode())
-            assert all(a["end_bytes"] == b["start_bytes"] for a, b in zip(spans, spans[1:], strict=False))
+            assert all(a["end_bytes"] == b["start_bytes"] for a, b in pairwise(spans))
 
 
 def test_same_answer_whatever_the_batch() -> None:

@@ -140,8 +140,8 @@ class _Reader:
         at = self._at
         self._at += 4 * n * dim
         if in_file:
-            # A read-only view, aligned or not, of the file: numba takes it as an array of records of one float.
-            return np.memmap(self._path, np.float32, "r", at, (n, dim))
+            # Copied on write, which never happens: so numba takes it for the same type as an array in memory.
+            return np.asarray(np.memmap(self._path, np.float32, "c", at, (n, dim)))
         return np.frombuffer(self._data, np.float32, n * dim, at).reshape(n, dim).copy()
 
     def _quantised(self) -> F32:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-from curate.kernels.fasttext.model_file import END, SOFTMAX, TREE, word_hash
+from curate.kernels.fasttext.model_file import END, SOFTMAX, TREE, FastText, word_hash
 
 compiled: Any = functools.partial(numba.njit, nogil=True, boundscheck=False)
 
@@ -200,3 +201,19 @@ def scores_of(model, hidden, n_labels, scores):  # type: ignore[no-untyped-def]
             step = int((x + _SIGMOID_LIMIT) * _SIGMOID_STEPS / _SIGMOID_LIMIT / 2)
             p = np.float32(1.0 / (1.0 + math.exp(_SIGMOID_LIMIT - step * 2.0 * _SIGMOID_LIMIT / _SIGMOID_STEPS)))
         scores[label] = math.log(p + _TINY)
+
+
+def probabilities(fasttext: FastText, line: bytes) -> npt.NDArray[np.float32]:
+    """Return the probability of each label, float32[n_labels], for one line of text."""
+    found = np.empty(2 * len(fasttext.labels), np.float32)
+    _score_line(fasttext.model, np.frombuffer(line, np.uint8), len(fasttext.labels), found)
+    return np.exp(found[: len(fasttext.labels)])
+
+
+@compiled(cache=True)
+def _score_line(model, line, n_labels, scores):  # type: ignore[no-untyped-def]
+    rows, hashes = np.empty(max_rows(model, line.size), np.int32), np.empty(line.size // 2 + 2, np.int32)
+    hidden = np.empty(model.rows.shape[1], np.float32)
+    n_rows, _ = rows_of(model, line, np.int64(line.size), hashes, rows)
+    mean_of(model, rows, n_rows, hidden)
+    scores_of(model, hidden, n_labels, scores)

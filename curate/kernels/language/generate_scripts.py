@@ -32,8 +32,9 @@ def table() -> str:
 
     script_of: dict[int, str] = {}
     every = "".join(chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
+    every = "".join(regex.findall(r"\p{L}", every))
     for script in SCRIPTS:
-        for char in regex.findall(rf"[\p{{Script={script}}}&&\p{{L}}]", every, regex.V1):
+        for char in regex.findall(rf"\p{{Script={script}}}", every):
             script_of[ord(char)] = script
     lines = [HEAD]
     # Consecutive code points of one script share the difference of code point and rank.
