@@ -234,6 +234,40 @@ def _fineweb() -> RuleSet:
     )
 
 
+RPS = "Weber et al. 2024 (RedPajama-V2, arXiv:2411.12372); the rules of its dataset card"
+
+
+def _gopher_redpajama2() -> RuleSet:
+    words, raw, lines = "rps_doc_word_count", "rps_doc_raw_words", "rps_lines"
+    return RuleSet(
+        (
+            _below("too_few_words", words, None, "min_words", 50),
+            _above("too_many_words", words, None, "max_words", 10_000),  # the paper of Gopher: 100,000
+            _below("words_too_short", "rps_doc_word_chars", words, "min_mean_word_chars", 3),
+            _above("words_too_long", "rps_doc_word_chars", words, "max_mean_word_chars", 10),
+            _above("too_many_symbols", "rps_doc_symbols", raw, "max_symbols_per_word", 0.1),
+            _above("too_many_bullet_lines", "rps_lines_start_with_bulletpoint", lines, "max_bullet_line_frac", 0.9),
+            _above("too_many_ellipsis_lines", "rps_lines_ending_with_ellipsis", lines, "max_ellipsis_line_frac", 0.3),
+            _above("too_few_alpha_words", "rps_doc_no_alph_words", raw, "max_non_alpha_word_frac", 0.2),
+        ),
+        f"{A11}; {RPS}",  # two of Gopher's stop words are no signal of RedPajama-V2
+        words,
+    )
+
+
+def _repetition_redpajama2() -> RuleSet:
+    rules = _ngrams("rps_doc_chars_top_{n}gram", "rps_doc_chars_dupe_{n}grams", "rps_doc_word_chars")
+    return RuleSet(rules, f"{TABLE_A1}; {RPS}", "rps_doc_word_count")  # it has no signal of repeated lines
+
+
+def _redpajama2() -> RuleSet:
+    return RuleSet(
+        (*_gopher_redpajama2().rules, *_repetition_redpajama2().rules),
+        f"{A11} and {TABLE_A1}; {RPS}",
+        "rps_doc_word_count",
+    )
+
+
 def _ccnet() -> RuleSet:
     return RuleSet(
         (_below("too_few_chars", CHARS, None, "min_chars", 300),),
@@ -243,9 +277,9 @@ def _ccnet() -> RuleSet:
 
 
 RuleSetName = Literal[
-    "gopher", "gopher/datatrove", "gopher/dclm", "gopher/dolma",
+    "gopher", "gopher/datatrove", "gopher/dclm", "gopher/dolma", "gopher/redpajama2",
     "gopher_repetition", "gopher_repetition/datatrove", "gopher_repetition/dclm", "gopher_repetition/dolma",
-    "c4", "c4/datatrove", "c4/tfds", "fineweb", "ccnet",
+    "gopher_repetition/redpajama2", "redpajama2", "c4", "c4/datatrove", "c4/tfds", "fineweb", "ccnet",
 ]  # fmt: skip
 
 # A bare name is short for the variant of datatrove.
@@ -254,10 +288,13 @@ RULE_SETS: Mapping[str, RuleSet] = {
     "gopher/datatrove": _gopher_datatrove(),
     "gopher/dclm": _gopher_dclm(),
     "gopher/dolma": _gopher_dolma(),
+    "gopher/redpajama2": _gopher_redpajama2(),
     "gopher_repetition": _repetition_datatrove(),
     "gopher_repetition/datatrove": _repetition_datatrove(),
     "gopher_repetition/dclm": _repetition_dclm(),
     "gopher_repetition/dolma": _repetition_dolma(),
+    "gopher_repetition/redpajama2": _repetition_redpajama2(),
+    "redpajama2": _redpajama2(),
     "c4": _c4("c4_datatrove", "datatrove 0.10, C4QualityFilter", 3, 5),
     "c4/datatrove": _c4("c4_datatrove", "datatrove 0.10, C4QualityFilter", 3, 5),
     "c4/tfds": _c4_tfds(),

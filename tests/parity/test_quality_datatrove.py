@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from curate.stages.quality import Quality
-from tests.helpers import batch_of
+from curate.recipe import make_step
+from tests.helpers import batch_of, measured_for
 from tests.kernels.text_samples import example_texts, shared_texts
 
 pytest.importorskip("datatrove")
@@ -43,14 +43,24 @@ SAME_REASON = {
         **{f"duplicated_{n}_n_grams": f"repeated_{n}grams" for n in range(5, 11)},
     },
     "c4": {name: name for name in ("lorem_ipsum", "curly_bracket", "too_few_sentences")},
+    "fineweb": {
+        "empty": "empty",
+        "line_punct_ratio": "too_few_terminal_lines",
+        "short_line_ratio": "too_many_short_lines",
+        "char_dup_ratio": "repeated_line_chars",
+        "list_ratio": "too_many_newlines",
+    },
 }
 
 
 def peer(rules: str, **options: Any) -> Any:
-    from datatrove.pipeline.filters import C4QualityFilter, GopherQualityFilter, GopherRepetitionFilter
+    from datatrove.pipeline import filters
 
-    filters = {"gopher": GopherQualityFilter, "gopher_repetition": GopherRepetitionFilter, "c4": C4QualityFilter}
-    return filters[rules](**options)
+    names = {
+        "gopher": filters.GopherQualityFilter, "gopher_repetition": filters.GopherRepetitionFilter,
+        "c4": filters.C4QualityFilter, "fineweb": filters.FineWebQualityFilter,
+    }  # fmt: skip
+    return names[rules](**options)
 
 
 @pytest.mark.slow
@@ -62,8 +72,15 @@ def peer(rules: str, **options: Any) -> Any:
         ("gopher_repetition", {}, {}),
         ("c4", {}, {}),
         ("c4", {"terminal_punctuation": False}, {"filter_no_terminal_punct": False}),
+        (
+            "c4",
+            {"thresholds": {"min_words_per_line": 6, "max_word_chars": 12, "min_sentences": 2}},
+            {"min_words_per_line": 6, "max_word_length": 12, "min_num_sentences": 2},
+        ),
+        ("fineweb", {}, {}),
+        ("fineweb", {"thresholds": {"max_dup_line_char_frac": 0.1}}, {"char_duplicates_ratio": 0.1}),
     ],
-    ids=["gopher", "gopher_repetition", "c4", "c4_any_line"],
+    ids=["gopher", "gopher_repetition", "c4", "c4_any_line", "c4_own_limits", "fineweb", "fineweb_own_limits"],
 )
 def test_decisions_reasons_and_text_are_datatroves(
     rules: str, ours: dict[str, Any], theirs: dict[str, Any], texts: Callable[[], list[str]]
@@ -71,7 +88,8 @@ def test_decisions_reasons_and_text_are_datatroves(
     from datatrove.data import Document
 
     pages = texts()
-    verdict = Quality(rules=rules, **ours)(batch_of(text=pages))
+    step = make_step("quality", {"rules": rules, **ours})
+    verdict = step.spec(measured_for(step, batch_of(text=pages)))
     judge = peer(rules, **theirs)
     documents = [Document(text=page, id="") for page in pages]
     outcomes = [judge.filter(document) for document in documents]
