@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from curate.classifiers import TrainedClassifier, train_classifier
+from curate.classifiers import ClassifierSettings, TrainedClassifier, train_classifier
 from curate.comparison import Comparison, compare
 from curate.export_shards import Exported, export_shards
 from curate.inspection import Removed, RunStatus, gc, status
+from curate.ngrams.settings import NgramSettings, TrainedNgrams
+from curate.ngrams.training import train_ngrams
 from curate.recipe import Recipe, load_recipe, make_step, parse_recipe
 from curate.registry import STEPS
 from curate.retune import Retuned, retune
@@ -24,9 +26,10 @@ from curate.verify import verify
 from curate.why import Life, why
 
 __all__ = [
-    "Comparison", "Exported", "Life", "Recipe", "Removed", "Retuned", "RunOptions", "RunStatus", "Summary",
-    "TrainedClassifier", "compare", "export_shards", "gc", "ingest", "load_recipe", "parse_recipe", "plan", "retune",
-    "run", "run_step", "status", "steps", "train_classifier", "verify", "why",
+    "ClassifierSettings", "Comparison", "Exported", "Life", "NgramSettings", "Recipe", "Removed", "Retuned",
+    "RunOptions", "RunStatus", "Summary", "TrainedClassifier", "TrainedNgrams", "compare", "export_shards", "gc",
+    "ingest", "load_recipe", "parse_recipe", "plan", "retune", "run", "run_step", "status", "steps",
+    "train_classifier", "train_ngrams", "verify", "why",
 ]  # fmt: skip
 
 PathLike = str | os.PathLike[str]

@@ -16,33 +16,48 @@ from curate.registry import params
 
 if TYPE_CHECKING:
     from curate.classifiers import TrainedClassifier
+    from curate.ngrams.settings import TrainedNgrams
 
 MODELS = {
     "train-classifier": "Train a fastText model that tells good text from other text, with its card.",
+    "train-ngrams": "Estimate an n-gram model of text, as an ARPA file with its card.",
 }
 
 NewFolder = Annotated[Path, typer.Option("-o", "--out", help="Folder of the model; it must not exist.")]
 Side = "file, folder, glob, list or earlier run of text: JSONL, Parquet, Arrow, CSV, WET."
 Positives = Annotated[str, typer.Argument(help=f"Good text: {Side}")]
+Texts = Annotated[str, typer.Argument(help=f"Text to learn from: {Side}")]
 Negatives = Annotated[str, typer.Argument(help=f"Other text, such as a sample of the crawl: {Side}")]
 
 
 def model_command(name: str) -> Callable[..., None]:
     """Return the command that trains one kind of model."""
-    return {"train-classifier": _train_classifier}[name]()
+    return {"train-classifier": _train_classifier, "train-ngrams": _train_ngrams}[name]()
 
 
 def _train_classifier() -> Callable[..., None]:
     from curate import api
-    from curate.classifiers import Settings
+    from curate.classifiers import ClassifierSettings
 
     def command(positives: str, negatives: str, out: Path, **given: Any) -> None:
         as_json, columns = given.pop("as_json"), _columns(given)
-        done = api.train_classifier(positives, negatives, out, Settings(**given), say=_say, **columns)
+        done = api.train_classifier(positives, negatives, out, ClassifierSettings(**given), say=_say, **columns)
         _answer(done, _classifier_lines(done), as_json)
 
     inputs = {"positives": Positives, "negatives": Negatives}
-    return _made(command, inputs, Settings, api.train_classifier.__doc__)
+    return _made(command, inputs, ClassifierSettings, api.train_classifier.__doc__)
+
+
+def _train_ngrams() -> Callable[..., None]:
+    from curate import api
+    from curate.ngrams.settings import NgramSettings
+
+    def command(texts: str, out: Path, **given: Any) -> None:
+        as_json, columns = given.pop("as_json"), _columns(given)
+        done: TrainedNgrams = api.train_ngrams(texts, out, NgramSettings(**given), say=_say, **columns)
+        _answer(done, _ngram_lines(done), as_json)
+
+    return _made(command, {"texts": Texts}, NgramSettings, api.train_ngrams.__doc__)
 
 
 def _made(command: Callable[..., None], inputs: dict[str, Any], settings: Any, doc: str | None) -> Callable[..., None]:
@@ -84,4 +99,14 @@ def _classifier_lines(done: TrainedClassifier) -> list[str]:
         f"{done.model}  {done.model_bytes:,} bytes  sha256 {done.sha256}",
         f"held out: ROC-AUC {figures.roc_auc:.4f}, at 0.5 precision {half.precision:.4f} and recall {half.recall:.4f}",
         f"a tenth of the negatives scores {tenth.threshold:.6f} or more; {done.model.parent / 'card.md'} has the rest",
+    ]
+
+
+def _ngram_lines(done: TrainedNgrams) -> list[str]:
+    counts = ", ".join(f"{count:,} {n}-grams" for n, count in enumerate(done.n_ngrams, 1))
+    return [
+        f"{done.model}  {done.model_bytes:,} bytes  sha256 {done.sha256}",
+        f"{counts} of {done.n_tokens:,} tokens",
+        f"held out: perplexity {done.perplexity:.1f}, {done.unknown_frac:.2%} unknown words in "
+        f"{done.n_held_out_tokens:,} tokens",
     ]

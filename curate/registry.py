@@ -56,6 +56,9 @@ STEPS: Mapping[str, Entry] = {
     "model_quality": Entry(
         "curate.stages.model_quality", "ModelQuality", "stage", "Score each doc with a classifier of good text."
     ),
+    "perplexity": Entry(
+        "curate.stages.perplexity", "Perplexity", "stage", "Measure how surprising each doc is to an n-gram model."
+    ),
     "redact": Entry("curate.stages.redact", "Redact", "stage", "Mask e-mail addresses, phone numbers, IPs and more."),
     "quantile": Entry(
         "curate.folds.quantile", "Quantile", "fold", "Keep the best share of the docs by a column, or name bands of them."

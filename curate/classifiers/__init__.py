@@ -26,7 +26,7 @@ LIBRARY = "fasttext-numpy2-wheel"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ClassifierSettings:
     """What decides a model, beside the texts. Raises InputError for values out of range.
 
     Two word n-grams, 200,000 docs of each side and the label `hq` are DCLM's (Li et al. 2024, arXiv:2406.11794,
@@ -84,7 +84,7 @@ def train_classifier(
     positives: str,
     negatives: str,
     out: Path,
-    settings: Settings | None = None,
+    settings: ClassifierSettings | None = None,
     *,
     text_column: str | None = None,
     url_column: str | None = None,
@@ -99,7 +99,7 @@ def train_classifier(
     Raises InputError where `out` exists, a side has no text or too few, or the sides share more than 1 % of the
     smaller one. Nothing is left of a training that failed.
     """
-    settings = settings or Settings()
+    settings = settings or ClassifierSettings()
     if out.exists():
         raise InputError(f"{out} exists; name a folder that does not")
     if not out.parent.exists():
@@ -131,7 +131,7 @@ def train_classifier(
     return TrainedClassifier(out / model.name, digest, size, texts.counts, figures)
 
 
-def _write_lines(texts: LabelledTexts, work: Path, settings: Settings) -> Path:
+def _write_lines(texts: LabelledTexts, work: Path, settings: ClassifierSettings) -> Path:
     """Write train.txt, as fastText reads it, and the held-out texts; return the latter's path."""
     labels = (settings.label, settings.other_label)
     held_out = work / "held_out.txt"
@@ -146,7 +146,7 @@ def _write_lines(texts: LabelledTexts, work: Path, settings: Settings) -> Path:
     return held_out
 
 
-def _check(counts: Counts, settings: Settings, sides: Sequence[str]) -> None:
+def _check(counts: Counts, settings: ClassifierSettings, sides: Sequence[str]) -> None:
     used = [counts.n_train[i] + counts.n_held_out[i] for i in range(len(sides))]
     distinct = min(n + counts.n_left_over[i] for i, n in enumerate(used)) + counts.n_on_both_sides
     if counts.n_on_both_sides > MAX_SHARED_FRAC * distinct:
@@ -163,7 +163,7 @@ def _check(counts: Counts, settings: Settings, sides: Sequence[str]) -> None:
             )
 
 
-def _train(lines: Path, folder: Path, settings: Settings) -> Path:
+def _train(lines: Path, folder: Path, settings: ClassifierSettings) -> Path:
     path = folder / ("model.ftz" if settings.quantize else "model.bin")
     options = {
         "lr": settings.learning_rate, "dim": settings.dim, "epoch": settings.epochs, "bucket": settings.n_buckets,
@@ -173,7 +173,7 @@ def _train(lines: Path, folder: Path, settings: Settings) -> Path:
     return path
 
 
-def _measure(model: Path, held_out: Path, settings: Settings) -> Figures:
+def _measure(model: Path, held_out: Path, settings: ClassifierSettings) -> Figures:
     """Return the figures of the file as it was written."""
     from curate.models import LABEL, load_fasttext
     from curate.stages.model_quality import score_of
@@ -188,7 +188,7 @@ def _measure(model: Path, held_out: Path, settings: Settings) -> Figures:
     return figures_of(np.array(scores, np.float64), np.array(truth, np.bool_))
 
 
-def _made_with(settings: Settings) -> dict[str, Any]:
+def _made_with(settings: ClassifierSettings) -> dict[str, Any]:
     return {
         "settings": dataclasses.asdict(settings),
         "library": {LIBRARY: importlib.metadata.version(LIBRARY)},

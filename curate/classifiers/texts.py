@@ -1,9 +1,9 @@
-"""Labelled texts for a classifier: read from any source, each text once, shuffled, split into train and held-out."""
+"""Texts to learn from: read from any source, each text once, shuffled, split into train and held-out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 
 
 class Labelled(NamedTuple):
-    """A text as the model sees it. `side` is its place in the sides that were given."""
+    """A text as the model sees it (see `prepare`). `side` is its place in the sides that were given."""
 
     side: int
     line: str
@@ -61,7 +61,7 @@ class Counts:
 
 
 class LabelledTexts:
-    """The texts of two or more sides in a folder of their own, in an order that no order of the input changes.
+    """The texts of one or more sides in a folder of their own, in an order that no order of the input changes.
 
     The order is that of a keyed hash of the text, so it is a shuffle, copies meet, and the first `max_docs` of a side
     are a fair sample. Memory: one shard of the input, and a bounded sort.
@@ -74,12 +74,13 @@ class LabelledTexts:
         *,
         seed: int,
         split_by: Literal["site", "text"],
+        prepare: Callable[[str | None], str] = line_of,
         text_column: str | None = None,
         url_column: str | None = None,
     ) -> None:
         self.counts = Counts.of(len(sides))
         self._files: list[Path] = []
-        self._seed, self._by_site = seed, split_by == "site"
+        self._seed, self._by_site, self._prepare = seed, split_by == "site", prepare
         specs = [SourceSpec("side", (text,), text_column=text_column, url_column=url_column) for text in sides]
         for side, (text, plan) in enumerate([(text, _plan(spec)) for text, spec in zip(sides, specs, strict=True)]):
             for shard in plan.shards:
@@ -114,7 +115,7 @@ class LabelledTexts:
         counts.digests = [digest.hexdigest() for digest in used]
 
     def _rows(self, batch: pa.RecordBatch, side: int) -> pa.Table:
-        lines = [line_of(text) for text in batch["text"].to_pylist()]
+        lines = [self._prepare(text) for text in batch["text"].to_pylist()]
         urls = batch["url"].to_pylist() if self._by_site else [None] * len(lines)
         rows = []
         for line, url in zip(lines, urls, strict=True):

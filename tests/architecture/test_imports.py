@@ -39,7 +39,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("curate.api",),
     ("curate.why", "curate.verify", "curate.inspection", "curate.comparison", "curate.retune", "curate.export_shards"),
     ("curate.runner",),
-    ("curate.training", "curate.classifiers"),
+    ("curate.training", "curate.classifiers", "curate.ngrams.training"),
     ("curate.progress", "curate.publish"),
     ("curate.engines",),
     ("curate.accounting", "curate.tasks", "curate.fold_tasks", "curate.shard_pass", "curate.shard_files"),

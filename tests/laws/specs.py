@@ -16,6 +16,8 @@ from tests.runs import sentences
 
 # A fastText model of the labels hq and cc: 4 numbers a word, 256 buckets, learnt from 120 made-up lines.
 CLASSIFIER = str(Path(__file__).with_name("classifier.ftz"))
+# A trigram model learnt from texts of the maker of some of those below.
+NGRAMS = str(Path(__file__).with_name("ngrams.arpa"))
 
 # step → the parameters it is swept with; a step that is missing here fails a test
 PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -51,6 +53,10 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "toxicity": ({}, {"min_toxic_words": 1, "max_toxic_word_frac": 0.0, "lexicon": ["en", "de", "fr"]}),
     "model_quality": ({"model": CLASSIFIER}, {"model": CLASSIFIER, "min_score": 0.5, "label": "cc", "column": "cc"}),
+    "perplexity": (
+        {"model": NGRAMS},
+        {"model": NGRAMS, "max_perplexity": 300.0, "min_perplexity": 20.0, "column": "surprise"},
+    ),
     "redact": ({}, {"policy": "surrogate"}),
     "quantile": (
         {"by": "offset_bytes"},
