@@ -71,10 +71,12 @@ class Lines:
             kinds = ", ".join(f"{kind} {n:,}" for kind, n in counted["records"].items())
             self.say(f"warning: the inputs hold no docs, only: {kinds}")
         for span in counted["damaged"][:5]:
-            self.say(
-                f"warning: {span['input']}: {span['n_bytes']:,} bytes from offset {span['offset_bytes']:,} "
-                f"could not be read ({span['cause']})"
-            )
+            at = f"offset {span['offset_bytes']:,}"
+            if span["n_bytes"]:
+                said = f"{span['n_bytes']:,} bytes from {at} could not be read ({span['cause']})"
+            else:  # the file breaks off there, or it is a place in the inflated stream
+                said = f"at {at}: {span['cause']}"
+            self.say(f"warning: {span['input']}: {said}")
         if len(counted["damaged"]) > 5:
             self.say(f"warning: {len(counted['damaged']) - 5:,} more damaged spans; `curate status` lists them")
 

@@ -189,30 +189,32 @@ def _inflate_to_fault(body: bytes, wbits: int, max_bytes: int) -> bytes:
 
 
 def _brotli(body: bytes, max_bytes: int) -> bytes:
-    """Undo brotli; a damaged body again in small steps (nothing is given of the call that fails)."""
-    decoded, is_whole = _brotli_in_steps(body, 16 << 10, max_bytes)
-    return decoded if is_whole else _brotli_in_steps(body, 64, max_bytes)[0]
+    """Undo brotli. Nothing is given of the call that meets a fault, or bytes behind the end: that part byte by byte."""
+    decoded, fault = _brotli_in_steps(body, len(body), max_bytes)
+    return decoded if fault < 0 else _brotli_in_steps(body, fault, max_bytes)[0]
 
 
-def _brotli_in_steps(body: bytes, step_bytes: int, max_bytes: int) -> tuple[bytes, bool]:
+def _brotli_in_steps(body: bytes, fine_from: int, max_bytes: int) -> tuple[bytes, int]:
+    """Return what comes out, fed byte by byte from `fine_from` on, and where the step with the fault begins, or -1."""
     import brotli
 
     decoder = brotli.Decompressor()
     parts: list[bytes] = []
     left = max_bytes
+    at = 0
     try:
-        for at in range(0, len(body), step_bytes):
+        while at < len(body) and left > 0 and not decoder.is_finished():
+            step_bytes = 1 if at >= fine_from else min(_STEP_BYTES, fine_from - at)
             part = decoder.process(body[at : at + step_bytes], output_buffer_limit=_STEP_BYTES)
             while part and left > 0:
                 parts.append(part)
                 left -= len(part)
                 _refuse_bomb(max_bytes - left, at + step_bytes)
                 part = decoder.process(b"", output_buffer_limit=_STEP_BYTES)
-            if left <= 0 or decoder.is_finished():
-                break
+            at += step_bytes
     except brotli.error:
-        return b"".join(parts), False
-    return b"".join(parts), True
+        return b"".join(parts), at
+    return b"".join(parts), -1
 
 
 def _zstd(body: bytes, max_bytes: int) -> bytes:

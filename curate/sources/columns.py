@@ -24,7 +24,12 @@ def naming(schema: pa.Schema, piece: Slice) -> dict[str, str]:
     if len(set(names)) < len(names):
         raise InputError(f"{piece.path}: the file has two columns of one name: {listed(names)}")
     text, url = piece.text_column or "text", piece.url_column or "url"
-    if text not in names or not is_string(schema.field(text).type):
+    if text in names and not is_string(schema.field(text).type):
+        raise InputError(
+            f"{piece.path}: the column `{text}` should hold strings, and has the type {str(schema.field(text).type)[:80]}"
+            "; `text_column` names another"
+        )
+    if text not in names:
         raise InputError(
             f"{piece.path}: a file with columns needs a string column `{text}` (or another as `text_column`); "
             f"found: {listed(names)}"

@@ -45,11 +45,12 @@ class Delimited:
 
     def sniff(self, name: str, head: bytes) -> bool:
         """See `Source.sniff`. Without .csv or .tsv in its name, a table is known by a column `text` among others."""
-        if b"\x00" in head or not head.strip():
+        header = head.lstrip(b"\xef\xbb\xbf\r\n").partition(b"\n")[0]
+        if b"\x00" in header or not head.strip():  # behind the header it costs a row
             return False
         if name.endswith((".csv", ".tsv")):
             return not head.startswith((b"<", b"WARC/", b"\xff\xfe", b"\xfe\xff"))
-        cells = _cells(head.partition(b"\n")[0], name, "text")[1]
+        cells = _cells(header, name, "text")[1]
         return len(cells) > 1 and "text" in cells
 
     def schema_of(self, piece: Slice) -> pa.Schema:

@@ -75,7 +75,7 @@ def _payloads(fields: Mapping[str, str], block: memoryview) -> Iterator[bytes | 
         yield block
         return
     data = bytes(block)
-    place = re.search(rb"\n\r?\n", data)
+    place = re.search(rb"\n\r{0,2}\n", data)
     body = data[place.end() :] if place else b""
     yield body
     response = http.parse_response(data)

@@ -36,7 +36,7 @@ KEPT_HEADERS = ("content-language", "last-modified", "link", "tdm-policy", "tdm-
 HTML_MIMES = frozenset({"text/html", "application/xhtml+xml"})
 
 _STATUS = re.compile(rb"[\r\n]{0,4}(?:HTTP(?:/\d(?:\.\d)?)?[ \t]+(\d{3})|:status:[ \t]*(\d{3}))(?!\d)", re.IGNORECASE)
-_HEAD_END = re.compile(rb"\n\r?\n")
+_HEAD_END = re.compile(rb"\n\r{0,2}\n")  # servers that end lines with CR CR LF are known
 _USED_FIELD = re.compile(
     rb"\n(content-(?:type|encoding|language)|transfer-encoding|last-modified|link|tdm-(?:policy|reservation)|x-robots-tag)"
     rb"[ \t]{0,99}:([^\r\n]*)"

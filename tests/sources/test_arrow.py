@@ -106,9 +106,17 @@ def test_a_cut_file_is_refused_and_a_cut_stream_read_up_to_the_cut(tmp_path: Pat
     assert tally.bytes_bad > 0
 
 
-@pytest.mark.parametrize("table", [pa.table({"txt": ["a"]}), pa.table({"text": [1]}), pa.table({"text": [["a"]]})])
-def test_a_file_without_a_text_column_is_refused(tmp_path: Path, table: pa.Table) -> None:
-    with pytest.raises(InputError, match="needs a string column `text`"):
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("txt", "a", "needs a string column `text`.*found: txt"),
+        ("text", 1, "`text` should hold strings, and has the type int64"),
+        ("text", ["a"], "`text` should hold strings, and has the type list"),
+    ],
+)
+def test_a_file_without_a_text_column_is_refused(tmp_path: Path, column: str, value: object, said: str) -> None:
+    table = pa.table({column: [value]})
+    with pytest.raises(InputError, match=said):
         source_of("arrow").schema_of(whole(_written(tmp_path / "a", "file", table), "arrow"))
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError
 from curate.source import doc_id
-from curate.sources import delimited, lines, source_of
+from curate.sources import delimited, lines, sniff, source_of
 from tests.sources.build import read, read_bytes, whole
 
 PACK = {"plain": bytes, "gzip": gzip.compress, "zstd": zstandard.compress}
@@ -201,3 +201,13 @@ def test_line_ends_and_marks_before_the_header_are_not_of_its_first_column(tmp_p
     table, _ = _read(tmp_path, data)
     assert table["text"].to_pylist() == ["hello"]
     source_of("csv").schema_of(whole(tmp_path / "a.csv", "csv"))
+
+
+def test_a_zero_byte_behind_the_header_costs_its_row_and_not_the_file(tmp_path: Path) -> None:
+    data = b"id,text\n1,one\n2,t\x00o\n3,three\n"
+    for name in ("a.csv", "a"):
+        (tmp_path / name).write_bytes(data)
+        assert sniff(str(tmp_path / name)) == "csv"
+    table, tally = read_bytes(tmp_path, data, "a.csv", "csv")
+    assert table["text"].to_pylist() == ["one", "three"]
+    assert tally.records["bad_row"] == 1

@@ -494,3 +494,19 @@ def test_what_stands_behind_a_zstd_frame_costs_nothing_of_it() -> None:
     page = PAGE.format("words " * 99).encode()
     for rest in (b"garbage", b"\r\n", b"\x00" * 9):
         assert codings.decode(zstandard.compress(page) + rest, ["zstd"]) == page
+
+
+@pytest.mark.parametrize("behind", [b"\x00", b"\n", b"<!-- put there by a proxy -->" * 5])
+def test_brotli_with_bytes_behind_its_end_is_read_to_its_end(behind: bytes) -> None:
+    page = b"<html><p>" + b" ".join(b"word%d" % i for i in range(20_000)) + b"</html>"
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n"
+    response = http.parse_response(head + brotli.compress(page) + behind)
+    assert response is not None
+    assert http.payload_of(response) == page
+
+
+def test_a_head_whose_lines_end_with_two_returns_is_read() -> None:
+    response = http.parse_response(b"HTTP/1.1 200 OK\r\r\nContent-Type: text/html; charset=utf-8\r\r\n\r\r\n<p>a")
+    assert response is not None
+    assert (response.status, response.mime, response.charset) == (200, "text/html", "utf-8")
+    assert bytes(response.body) == b"<p>a"

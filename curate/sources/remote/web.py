@@ -134,7 +134,7 @@ def failed(error: HTTPError, shown: str) -> Retry | RemoteError:
 def _checked(response: Any, shown: str, start: int, end: int, validator: str | None) -> Reply:
     status, headers = response.status, response.headers
     if status not in (200, 206):
-        raise _refusal(response, shown)
+        raise _refusal(response, shown, is_first=validator is None)
     coding = headers.get("content-encoding", "").strip().lower()
     if coding not in ("", "identity") and not shown.lower().endswith(_STORED.get(coding, ())):
         raise RemoteError(f"{shown}: the server sends it {coding[:20]!r}-encoded, though asked not to")
@@ -164,7 +164,7 @@ def _checked(response: Any, shown: str, start: int, end: int, validator: str | N
     return Reply(first, after, size_bytes, found, False, response)
 
 
-def _refusal(response: Any, shown: str) -> Exception:
+def _refusal(response: Any, shown: str, *, is_first: bool) -> Exception:
     status, headers = response.status, response.headers
     if (region := headers.get("x-amz-bucket-region")) and status in (301, 307, 400, 403):
         code = _code(response)
@@ -178,7 +178,7 @@ def _refusal(response: Any, shown: str) -> Exception:
     if status == 416:
         if headers.get("content-range", "").strip() == "bytes */0":
             return RemoteError(f"{shown}: the file is empty")
-        return changed(shown)
+        return RemoteError(f"{shown}: the server sends no parts of it ({said})") if is_first else changed(shown)
     if status in (408, 409, 425, 429) or status >= 500 or code in ("RequestTimeout", "SlowDown"):
         return Retry(f"the server answered {said}", after_s=retry_after_s(headers.get("retry-after")))
     if status in (404, 410):
