@@ -88,7 +88,7 @@ def _identify(  # type: ignore[no-untyped-def]
         size = take_sample(data, starts[text], ends[text], n_pieces, line)
         found, n_capitals = count_letters(line, size, tables, counts)
         shown = line
-        if 2 * n_capitals > found:
+        if 3 * n_capitals > 2 * found:
             size = lower_letters(line, size, tables, lower)
             shown = lower
         n_rows, n_words = rows_of(model, shown, size, hashes, rows)

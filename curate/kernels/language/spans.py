@@ -10,10 +10,10 @@ import numpy as np
 from curate.kernels.fasttext.score import compiled
 from curate.kernels.language.identify import I64, Found, Identifier, Texts, identify
 
-MIN_PARAGRAPH_BYTES = 128
+MIN_PARAGRAPH_BYTES = 64
 MAX_PARAGRAPHS = 128  # of one text, so of its spans too
 PARAGRAPH_PIECES = 2  # of a paragraph the model sees 512 bytes
-# A paragraph below this score goes with its neighbour: chosen on texts glued together from two languages.
+# A paragraph below this score goes with its neighbour. Lower finds more of a second language, and more that is none.
 MIN_SPAN_SCORE = 0.7
 
 
@@ -66,7 +66,7 @@ def _merged(ends: Sequence[int], languages: Sequence[str], scores: Sequence[floa
 def paragraphs(texts: Texts) -> tuple[Texts, I64]:
     """Return the paragraphs of all texts, and int64[n_texts + 1]: those of text i are `[bounds[i]:bounds[i + 1]]`.
 
-    A paragraph ends at the first line break after 128 bytes, or after 1/128 of the text where that is more: so there
+    A paragraph ends at the first line break after 64 bytes, or after 1/128 of the text where that is more: so there
     are at most 128 of them. What is left over at the end belongs to the last.
     """
     n = len(texts.starts)

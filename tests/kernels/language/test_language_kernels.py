@@ -34,7 +34,7 @@ def compiled_letters(text: bytes) -> tuple[dict[str, int], str]:
     n_letters, n_capitals = kernel.count_letters(line, np.int64(len(text)), letters(), counts)
     assert counts.sum() == n_letters
     size = kernel.lower_letters(line, np.int64(len(text)), letters(), lower)
-    shown = lower[:size].tobytes() if 2 * n_capitals > n_letters else text
+    shown = lower[:size].tobytes() if 3 * n_capitals > 2 * n_letters else text
     return {scripts()[i]: int(n) for i, n in enumerate(counts) if n}, shown.decode()
 
 
