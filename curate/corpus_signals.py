@@ -83,3 +83,42 @@ REFINEDWEB: Mapping[str, str] = MappingProxyType(
         "`Read more...` at the end or `Sign-in` at the start, in any case",
     }
 )
+
+BIGSCIENCE_SOURCE = (
+    "Laurençon et al. 2022 (ROOTS, arXiv:2303.03915), section 3; "
+    "bigscience-workshop/data-preparation, 01b_oscar_cleaning_and_filtering"
+)
+_STOP_WORD_LANGUAGES = (*_LANGUAGES, "ar", "bn", "ca", "eu", "hi", "id", "nl", "pl", "pt", "ru", "ur")
+_FLAGGED_WORD_LANGUAGES = (*_LANGUAGES, "ar", "hi", "nl", "pl", "pt", "ru")
+
+# Measured for a text of any length.
+BIGSCIENCE: Mapping[str, str] = MappingProxyType(
+    {
+        "bigscience_words": "what stands between white space, without special characters at both ends, if anything is "
+        "left; lower case",
+        "bigscience_special_chars": "punctuation, symbols and separators of Unicode, white space, 0-9 [n_text_chars]",
+        **{
+            f"bigscience_stop_words__{language}": f"words in the list of stop words of `{language}` [bigscience_words]"
+            for language in _STOP_WORD_LANGUAGES
+        },
+        **{
+            f"bigscience_flagged_words__{language}": f"words in the list LDNOOBW of `{language}` [bigscience_words]"
+            for language in _FLAGGED_WORD_LANGUAGES
+        },
+    }
+)
+# Not measured above MAX_WORDS words.
+BIGSCIENCE_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "bigscience_5grams": "5-grams of these words",
+        "bigscience_repeated_5grams": "of these, all copies of those that stand more than once [bigscience_5grams]",
+    }
+)
+# Not measured above MAX_WORDS characters.
+BIGSCIENCE_CHARS: Mapping[str, str] = MappingProxyType(
+    {
+        "bigscience_char_10grams": "10-grams of characters",
+        "bigscience_frequent_char_10grams": "of these, all copies of the most frequent: as many 10-grams as stand more "
+        "than once, but at most the square root of how many different ones there are [bigscience_char_10grams]",
+    }
+)

@@ -22,7 +22,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from curate.corpus_signals import REDPAJAMA, REDPAJAMA_SOURCE, REDPAJAMA_WORDS, REFINEDWEB, REFINEDWEB_SOURCE
+from curate.corpus_signals import (
+    BIGSCIENCE,
+    BIGSCIENCE_CHARS,
+    BIGSCIENCE_SOURCE,
+    BIGSCIENCE_WORDS,
+    REDPAJAMA,
+    REDPAJAMA_SOURCE,
+    REDPAJAMA_WORDS,
+    REFINEDWEB,
+    REFINEDWEB_SOURCE,
+)
 
 # Gopher drops docs above 100,000 words; ten times that is room enough, and bounds the scratch memory.
 MAX_WORDS = 1 << 20
@@ -37,6 +47,8 @@ UNMEASURED: Mapping[str, str] = MappingProxyType(
         "repeated_lines": "too_many_lines",
         "dclm_lines": "too_many_lines",
         "redpajama2_words": "too_many_words",
+        "bigscience_words": "too_many_words",
+        "bigscience_chars": "too_many_chars",
     }
 )
 
@@ -266,6 +278,9 @@ def _all() -> list[Signal]:
         *_plain("redpajama2", REDPAJAMA_SOURCE, REDPAJAMA),
         *_plain("redpajama2_words", REDPAJAMA_SOURCE, REDPAJAMA_WORDS),
         *_plain("refinedweb", REFINEDWEB_SOURCE, REFINEDWEB),
+        *_plain("bigscience", BIGSCIENCE_SOURCE, BIGSCIENCE),
+        *_plain("bigscience_words", BIGSCIENCE_SOURCE, BIGSCIENCE_WORDS),
+        *_plain("bigscience_chars", BIGSCIENCE_SOURCE, BIGSCIENCE_CHARS),
     ]
 
 
@@ -332,5 +347,6 @@ SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "redpajama2": ("n_text_chars", *REDPAJAMA, *REDPAJAMA_WORDS),
         "refinedweb": tuple(REFINEDWEB),
+        "bigscience": ("n_text_chars", *BIGSCIENCE, *BIGSCIENCE_WORDS, *BIGSCIENCE_CHARS),
     }
 )  # fmt: skip

@@ -49,6 +49,9 @@ FAMILIES: Mapping[str, str] = MappingProxyType(
         "redpajama2": "redpajama",
         "redpajama2_words": "redpajama",
         "refinedweb": "refinedweb",
+        "bigscience": "bigscience",
+        "bigscience_words": "bigscience",
+        "bigscience_chars": "bigscience",
     }
 )
 

@@ -106,15 +106,17 @@ def gram_hash(words: Sequence[str]) -> int:
     return h
 
 
-def stop_words(language: str) -> list[str]:
+@functools.cache
+def stop_words(language: str) -> tuple[str, ...]:
     """Return the stop words of a language, one of STOP_WORD_LANGUAGES."""
-    return (ASSETS / "stop_words" / f"{language}.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    return tuple((ASSETS / "stop_words" / f"{language}.txt").read_text(encoding="utf-8").split("\n")[:-1])
 
 
-def flagged_words(language: str) -> list[str]:
+@functools.cache
+def flagged_words(language: str) -> tuple[str, ...]:
     """Return the words and phrases of LDNOOBW for a language, one of FLAGGED_WORD_LANGUAGES."""
     lines = (ASSETS / "ldnoobw" / f"{language}.txt").read_text(encoding="utf-8").split("\n")
-    return sorted({line.strip() for line in lines} - {""})
+    return tuple(sorted({line.strip() for line in lines} - {""}))
 
 
 @functools.cache
