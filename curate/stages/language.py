@@ -39,7 +39,7 @@ class Language:
     the score is below `und_below`.
 
     The model sees at most 2,048 bytes: eight pieces of 256, spread from start to end. A label in a script that fewer
-    than 5 % of the sample's letters belong to is never given; a sample mostly (two thirds) in capitals is put into lower case.
+    than 5 % of the sample's letters belong to is never given; a sample with two thirds of capitals is lowered.
 
     `min_score` counts only when `keep` names languages; 0.65 is FineWeb's limit for English (arXiv:2406.17557: at least
     0.65; its code asks for more than that) and RefinedWeb's (arXiv:2306.01116). `min_scores` has limits for single
