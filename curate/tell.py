@@ -57,7 +57,8 @@ def status_lines(found: RunStatus) -> Iterator[str]:
         for line in count_lines(phase["rules"]):
             yield f"       {line}"
         for span in phase["damaged"]:
-            where = f"{span['input']} at {span['offset_bytes']:,}, {span['n_bytes']:,} bytes"
+            n_bytes = f", {span['n_bytes']:,} bytes" if span["n_bytes"] else ""  # none: see docs/inputs.md, Damage
+            where = f"{span['input']} at {span['offset_bytes']:,}{n_bytes}"
             yield f"       damaged: {where}: {span['cause']}"
 
 

@@ -26,8 +26,8 @@ def naming(schema: pa.Schema, piece: Slice) -> dict[str, str]:
     text, url = piece.text_column or "text", piece.url_column or "url"
     if text in names and not is_string(schema.field(text).type):
         raise InputError(
-            f"{piece.path}: the column `{text}` should hold strings, and has the type {str(schema.field(text).type)[:80]}"
-            "; `text_column` names another"
+            f"{piece.path}: the column `{text}` should hold strings, and has the type "
+            f"{str(schema.field(text).type)[:80]}; `text_column` names another"
         )
     if text not in names:
         raise InputError(

@@ -119,6 +119,7 @@ class MemberStream:
         self._eof = True
         self._looked_bytes = 0  # what looking for the ends of damaged members came to
         self._is_cut = False  # the file ended inside a member
+        self._n_inflated = 0  # of the current member, step by step
         self.member_start = 0
         self.n_whole_bytes = 0  # inflated, of a member that was inflated at once
 
@@ -142,7 +143,7 @@ class MemberStream:
         self.member_start = self.position
         if self._left() < WHOLE_BYTES:
             self._reach(WHOLE_BYTES)
-        self._inflater, self._eof, self.n_whole_bytes = None, False, 0
+        self._inflater, self._eof, self.n_whole_bytes, self._n_inflated = None, False, 0, 0
         return True
 
     def _n_padding(self) -> int:
@@ -197,6 +198,7 @@ class MemberStream:
             except codec.errors as error:
                 raise BrokenStreamError(codec.explain(error)) from error
             self._at += len(step)
+            self._n_inflated += len(data)
             if inflater.eof:
                 self._at -= len(inflater.unused_data or b"")
                 self._eof = True
@@ -251,6 +253,8 @@ class MemberStream:
         """
         self._eof = True
         found = -1
+        if start <= self.member_start and n_inflated is not None and self._n_inflated > n_inflated:
+            self._is_cut = False  # it went astray in damage, and on to the end
         self._seek(max(start, self.member_start))
         if start <= self.member_start and not anywhere and self._looked_bytes < 8 * self.position + (64 << 20):
             self._reach(MAX_EXTENT_BYTES)  # bounded, as hostile files may be damaged everywhere

@@ -42,7 +42,9 @@ def next_start(
     end, is_sure = codec.extent(raw, at, n_inflated)
     if at < end <= len(raw):
         if _is_boundary(codec, raw, end, is_last=is_last):
-            return end, end
+            first = -1 if is_sure else candidate(codec, raw, at + 1, starts_record, end)
+            place = first if first >= 0 and _leads_to(codec, raw, first, end) else end  # it went astray into others
+            return place, place
         if is_sure:  # but bytes that were stored as they are may be fewer or more than they were
             near = nearest(raw, codec.magic, at, end)
             return (end, end) if near < 0 else (near, near)
@@ -50,7 +52,7 @@ def next_start(
     first = candidate(codec, raw, at + 1, starts_record, likely + 1) if likely >= 0 else -1
     if first >= 0 and _leads_to(codec, raw, first, likely):
         return first, first
-    return likely, (end if at < end < len(raw) else at + 1)
+    return likely, (end if at < end < len(raw) and not _strayed(codec, raw, at, end, starts_record) else at + 1)
 
 
 def believed_start(
@@ -104,7 +106,7 @@ def _is_rest(codec: Codec, raw: bytes, damaged: tuple[int, int], rest: tuple[int
         return False
     if codec.hides_ends:
         return end - start < MIN_MEMBER_BYTES
-    return _shows_closing(codec, raw, end, form)
+    return end - start < MIN_MEMBER_BYTES and _shows_closing(codec, raw, end, form)
 
 
 def _shows_closing(codec: Codec, raw: bytes, end: int, form: Format) -> bool:
@@ -161,6 +163,14 @@ def _leads_to(codec: Codec, raw: bytes, at: int, place: int) -> bool:
     while 0 <= at < place:
         at = member_end(codec, raw, at)
     return at == place
+
+
+def _strayed(codec: Codec, raw: bytes, at: int, end: int, starts_record: StartsRecord) -> bool:
+    """Say whether a whole member reaches beyond `end`, which then is no end of the damaged one at `at`."""
+    place = candidate(codec, raw, at + 1, starts_record, end)
+    while 0 <= place < end:
+        place = member_end(codec, raw, place)
+    return place > end
 
 
 def _is_boundary(codec: Codec, raw: bytes, at: int, *, is_last: bool) -> bool:
