@@ -62,7 +62,7 @@ class ModelQuality:
 
         labels = [name.removeprefix(LABEL) for name in load_fasttext(self.model).get_labels()]
         if self.label not in labels:
-            raise InputError(f"model_quality: label {self.label!r} is none of the model's{nearest(self.label, labels)}")
+            raise InputError(f"label {self.label!r} is none of the model's{nearest(self.label, labels)}")
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
         from curate.models import LABEL, load_fasttext

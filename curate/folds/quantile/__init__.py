@@ -76,10 +76,10 @@ class Quantile:
         """Raise InputError where `by` holds no numbers or `per` no words."""
         kind = columns.get(self.by)
         if kind is not None and not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            raise InputError(f"quantile: the column {self.by} holds {kind}, not numbers")
+            raise InputError(f"the column {self.by} holds {kind}, not numbers")
         kind = None if self.per is None else columns.get(self.per)
         if kind is not None and not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise InputError(f"quantile: the column {self.per} holds {kind}, not words")
+            raise InputError(f"the column {self.per} holds {kind}, not words")
 
     def sketch(self, batch: pa.RecordBatch, at: Position) -> pa.Table:
         """Return a row for each doc; all docs of a shard go to one part, in their order."""
