@@ -118,13 +118,13 @@ class Quality:
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
         if not (lines := rule_set(self.rules).lines):
             return Verdict({}, *self._judge(_columns(batch)))
-        from curate.line_edits import count_lines, edited, line_rules  # imports numba
+        from curate.line_edits import count_lines, edited  # imports numba
 
-        text, by = batch["text"], line_rules(lines, self.limits, self.terminal_punctuation)
-        counted = count_lines(text, by) if self._counted else {}
+        text, by = batch["text"], (lines, self.limits, self.terminal_punctuation)
+        counted = count_lines(text, *by) if self._counted else {}
         written = {self._column(name): counted[name] for name in self._counted}
         reason, fired = self._judge({**_columns(batch), **written})
-        return Verdict({"text": edited(text, pc.is_null(reason), by), **written}, reason, fired)
+        return Verdict({"text": edited(text, pc.is_null(reason), *by), **written}, reason, fired)
 
     def decide(self, batch: pa.RecordBatch) -> pa.Array:
         """Return string[n_docs]: the drop_reason, from the columns that the step reads and writes, without the text."""
