@@ -1,7 +1,9 @@
 """Checkpoints as folders of safetensors and JSON: whole or absent, checked by sha256, no pickle.
 
 checkpoints/latest                       the name of the newest whole checkpoint
-checkpoints/step-0000060/model.safetensors, optimizer.safetensors, config.json, state.json, tokenizer.json
+checkpoints/step-0000060/model/*.safetensors, optimizer/*.safetensors, config.json, state.json, tokenizer.json
+
+The tensors are written by torch's distributed checkpointing, each process its own part, and read by any number of them.
 """
 
 from __future__ import annotations
@@ -9,25 +11,33 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from train.config import TrainConfig
 from train.errors import CheckpointError
 from train.overrides import from_dict, to_dict
 
-VERSION = 1
-_FILES = ("model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json")
+if TYPE_CHECKING:
+    from train.parallel import World
+
+VERSION = 2
+TENSORS = ("model", "optimizer")
+_FILES = ("config.json", "tokenizer.json")
+log = logging.getLogger("train")
 
 
 @dataclass(frozen=True)
@@ -44,40 +54,62 @@ class Progress:
 
 def save_checkpoint(
     folder: Path,
-    model: Mapping[str, Tensor],
-    optimizer: Mapping[str, Tensor],
+    tensors: Mapping[str, Mapping[str, Tensor]],
     config: TrainConfig,
     progress: Progress,
     tokenizer: Path,
+    world: World,
+    scaler: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a checkpoint beside the others in `folder`, make it the latest, and return its path.
 
-    It is written under another name, forced to disk, and renamed: a crash leaves the previous one in force.
+    `tensors` are those of `model` and `optimizer`; `scaler` is the state of the loss scaling. It is written under
+    another name, forced to disk, and renamed: a crash leaves the previous one in force. All processes take part.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(".partial-*"):
-        shutil.rmtree(leftover)
-    partial = folder / f".partial-{os.getpid()}"
-    partial.mkdir()
-    _write_json(partial / "config.json", to_dict(config))
-    for name, tensors in (("model", model), ("optimizer", optimizer)):
-        path = partial / f"{name}.safetensors"
-        save_tensors({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, path)
-        shutil.copymode(partial / "config.json", path)  # safetensors lets only the owner read
-    shutil.copyfile(tokenizer, partial / "tokenizer.json")
-    sums = {name: _sha256(partial / name) for name in _FILES}
-    state = {"version": VERSION, **dataclasses.asdict(progress), "torch": torch.__version__, "sha256": sums}
-    _write_json(partial / "state.json", state)
-    for path in partial.iterdir():
-        _sync(path)
-    _sync(partial)
+    partial = folder / world.same(f".partial-{os.getpid()}")
     final = folder / f"step-{progress.step:07d}"
-    if final.exists():  # never the latest: a step is saved once per run, and a resumed run starts at the latest
-        shutil.rmtree(final)
-    os.rename(partial, final)
-    _sync(folder)
-    _point_latest(folder, final.name)
+    if world.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".partial-*"):
+            shutil.rmtree(leftover)
+        for name in TENSORS:
+            (partial / name).mkdir(parents=True)
+    world.wait()
+    for name in TENSORS:
+        _save_parts(tensors[name], partial / name, world)
+    if world.leads:
+        _write_json(partial / "config.json", to_dict(config))
+        shutil.copyfile(tokenizer, partial / "tokenizer.json")
+        sums = {name: _sha256(partial / name) for name in sorted(_names(partial))}
+        state = {"version": VERSION, **dataclasses.asdict(progress), "torch": torch.__version__, "sha256": sums}
+        _write_json(partial / "state.json", state | {"scaler": dict(scaler or {})})
+        for path in (*partial.rglob("*"), partial):
+            _sync(path)
+        if final.exists():  # of steps that were lost and are done again
+            shutil.rmtree(final)
+        os.rename(partial, final)
+        _sync(folder)
+        _point_latest(folder, final.name)
+    world.wait()
     return final
+
+
+def _save_parts(tensors: Mapping[str, Tensor], folder: Path, world: World) -> None:
+    """Write this process's part of the tensors; raises OSError, with the folder's name, where the system refuses."""
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    values = {name: tensor.detach() for name, tensor in tensors.items()}
+    try:
+        with _as_system_error(folder), _quiet():
+            try:
+                save(values, storage_writer=writer, no_dist=world.size == 1)
+            except CheckpointException as error:
+                raise next(iter(error.failures.values()))[0] from error
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from error
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -92,6 +124,28 @@ def latest_checkpoint(folder: Path) -> Path | None:
     if not (path / "state.json").is_file():
         raise CheckpointError(f"{pointer} names {path.name}, which is not a whole checkpoint")
     return path
+
+
+def newest_whole(folder: Path) -> tuple[Path, Progress] | None:
+    """Return the newest checkpoint whose files are what they were; a damaged one is passed over with a notice.
+
+    None where nothing was saved yet. Raises CheckpointError when all are damaged.
+    """
+    if not (folder / "latest").is_file():
+        return None
+    newest = (folder / "latest").read_text(encoding="utf-8").strip()
+    names = [newest, *sorted((p.name for p in folder.glob("step-*") if p.name < newest), reverse=True)]
+    first: CheckpointError | None = None
+    for name in names:
+        try:
+            found = folder / name, read_progress(folder / name)
+        except CheckpointError as error:
+            log.warning("%s; going back to the checkpoint before it", error)
+            first = first or error
+        else:
+            return found
+    assert first is not None
+    raise first
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -123,19 +177,24 @@ def read_progress(checkpoint: Path) -> Progress:
     state = _read_json(checkpoint / "state.json")
     if state.get("version") != VERSION:
         raise CheckpointError(f"{checkpoint}: version {state.get('version')!r} cannot be read, expected {VERSION}")
-    if not isinstance(state.get("sha256"), dict) or any(name not in state["sha256"] for name in _FILES):
+    sums = state.get("sha256")
+    parts = {name.partition("/")[0] for name in sums} if isinstance(sums, dict) else set()
+    if not isinstance(sums, dict) or not parts >= {*TENSORS, *_FILES}:
         raise CheckpointError(f"{checkpoint / 'state.json'} is damaged: it lacks checksums")
-    for name, expected in state["sha256"].items():
+    for name in sorted(_names(checkpoint) - {"state.json"} | set(sums)):
         path = checkpoint / name
-        if not path.is_file() or _sha256(path) != expected:
-            raise CheckpointError(
-                f"{path} is missing or damaged; an older checkpoint can be put in force by naming it in 'latest'"
-            )
+        if not path.is_file() or name not in sums or _sha256(path) != sums[name]:
+            raise CheckpointError(f"{path} is missing, damaged or foreign")
     names = [field.name for field in dataclasses.fields(Progress)]
     missing = [name for name in names if name not in state]
     if missing:
         raise CheckpointError(f"{checkpoint / 'state.json'} is damaged: it lacks {missing[0]}")
     return Progress(**{name: state[name] for name in names})
+
+
+def read_scaler(checkpoint: Path) -> dict[str, Any]:
+    """Return the state of the loss scaling; empty where losses were not scaled."""
+    return dict(_read_json(checkpoint / "state.json").get("scaler", {}))
 
 
 def read_config(checkpoint: Path) -> TrainConfig:
@@ -144,22 +203,70 @@ def read_config(checkpoint: Path) -> TrainConfig:
 
 
 def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
-    """Return the tensors of `model` or `optimizer`, on the CPU."""
-    try:
-        return load_file(checkpoint / f"{name}.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"cannot read {checkpoint / name}.safetensors: {error}") from error
+    """Return the tensors of `model` or `optimizer`, whole and on the CPU, by however many processes they were saved."""
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+    with _as_checkpoint_error(checkpoint / name):
+        described = HuggingFaceStorageReader(str(checkpoint / name)).read_metadata().state_dict_metadata
+        parts = {key: part for key, part in described.items() if isinstance(part, TensorStorageMetadata)}
+        tensors = {key: torch.empty(part.size, dtype=part.properties.dtype) for key, part in parts.items()}
+    load_into(checkpoint, name, tensors, alone=True)
+    return tensors
 
 
-def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file; its library hides the system's error in a text, this raises it as OSError."""
+def load_into(checkpoint: Path, name: str, tensors: dict[str, Tensor], *, alone: bool) -> None:
+    """Fill tensors, which may be cut over processes, from a checkpoint; `alone` unless all processes take part.
+
+    Raises CheckpointError for one that is missing or has another shape.
+    """
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    reader = HuggingFaceStorageReader(str(checkpoint / name))
+    with _as_checkpoint_error(checkpoint / name), _quiet():
+        load(tensors, storage_reader=reader, no_dist=alone)
+
+
+@contextmanager
+def _as_checkpoint_error(where: Path) -> Iterator[None]:
+    from torch.distributed.checkpoint.api import CheckpointException
+
     try:
-        save_file(tensors, path, metadata)
+        yield
+    except (OSError, SafetensorError, CheckpointException, RuntimeError, ValueError, KeyError, AssertionError) as error:
+        line = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
+        raise CheckpointError(f"cannot read {where}: {line}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out torch's notice that one process loads alone: that is what is meant."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
+
+
+@contextmanager
+def _as_system_error(path: Path) -> Iterator[None]:
+    """Raise the system's error, which safetensors hides in a text, as OSError."""
+    try:
+        yield
     except SafetensorError as error:
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file."""
+    with _as_system_error(path):
+        save_file(tensors, path, metadata)
+
+
+def _names(checkpoint: Path) -> set[str]:
+    return {path.relative_to(checkpoint).as_posix() for path in checkpoint.rglob("*") if path.is_file()}
 
 
 def _point_latest(folder: Path, name: str) -> None:

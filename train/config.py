@@ -92,17 +92,19 @@ class DataConfig:
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
-    """AdamW and the learning rate's course.
+    """AdamW or Muon, and the learning rate's course.
 
     Betas (0.9, 0.95), decay 0.1 and clip 1.0: GPT-3 (arXiv 2005.14165, appendix B). WSD: MiniCPM (arXiv 2404.06395);
     its last 20 % falling to zero: Hägele et al. (arXiv 2405.18392). A negative `warmup_steps` means max(100, 1 % of the
     steps), at most a tenth of them.
     """
 
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 1e-3
     beta1: float = 0.9
     beta2: float = 0.95
     eps: float = 1e-8
+    muon_momentum: float = 0.95
     weight_decay: float = 0.1
     max_grad_norm: float = 1.0
     schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
@@ -113,7 +115,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "eps", "max_grad_norm"):
             _above_zero(name, getattr(self, name))
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "muon_momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
         for name in ("decay_frac", "final_lr_frac"):
@@ -128,6 +130,10 @@ class LoopConfig:
     """How long to train, on what, and how often to look and to save.
 
     `eval_every` and `checkpoint_every` 0 mean: at the end only. `compile` works on CUDA and is ignored elsewhere.
+    `precision` auto is bf16 over fp32 weights on CUDA and fp32 elsewhere; fp16 scales its losses. `attention` is how
+    documents are kept apart, if they are: auto is flex on CUDA and sdpa elsewhere. `parallel` counts where torchrun
+    starts several processes. `recompute` saves memory: `full` keeps each block's input only, `selective` the results
+    of its matrix products too.
     `eval_tokens` bounds one evaluation, per source. `init_from` names weights to start from, of the same shape: a
     checkpoint, a training run, or a folder made for `transformers`.
     """
@@ -136,8 +142,11 @@ class LoopConfig:
     seed: int = 0
     init_from: str = ""
     device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     compile: bool = True
+    attention: Literal["auto", "sdpa", "flex", "varlen"] = "auto"
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: Literal["none", "selective", "full"] = "none"
     eval_every: int = 0
     eval_tokens: int = 65_536
     checkpoint_every: int = 0
@@ -149,6 +158,24 @@ class LoopConfig:
         for name in ("eval_every", "eval_tokens", "checkpoint_every"):
             _at_least(name, getattr(self, name), 0)
         _at_least("keep_checkpoints", self.keep_checkpoints, 1)
+        if self.precision == "fp16" and self.parallel == "fsdp":
+            raise ConfigError("precision fp16 works with parallel ddp only; use bf16, which needs no loss scaling")
+
+    def precision_on(self, device_type: str) -> str:
+        """Return fp32, bf16 or fp16."""
+        if self.precision != "auto":
+            return self.precision
+        return "bf16" if device_type == "cuda" else "fp32"
+
+    def attention_on(self, device_type: str) -> Literal["sdpa", "flex", "varlen"]:
+        """Return the backend that keeps documents apart. Raises ConfigError for one the device cannot train with."""
+        if self.attention == "auto":
+            return "flex" if device_type == "cuda" else "sdpa"
+        if self.attention != "sdpa" and device_type != "cuda":
+            raise ConfigError(f"attention {self.attention} trains on CUDA only; use sdpa")
+        if self.attention == "varlen" and self.precision_on(device_type) == "fp32":
+            raise ConfigError("attention varlen needs precision bf16 or fp16")
+        return self.attention
 
 
 @dataclass(frozen=True, slots=True)

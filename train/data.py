@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from curate.shards import TokenShards, TokenStream
 from train.config import DataConfig
@@ -28,6 +30,16 @@ class Batch:
 
     tokens: Ids
     labels: Ids
+    page_locked: tuple[Tensor, Tensor] | None = None
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Return inputs and labels as tensors on the CPU."""
+        return self.page_locked or (torch.from_numpy(self.tokens), torch.from_numpy(self.labels))
+
+    def pinned(self) -> Batch:
+        """Return the batch in page-locked memory, from which a GPU copies while it computes."""
+        tokens, labels = self.tensors()
+        return Batch(self.tokens, self.labels, (tokens.pin_memory(), labels.pin_memory()))
 
     @property
     def n_labels(self) -> int:
@@ -85,6 +97,11 @@ class Corpus:
     def sampler(self, seed: int) -> Sampler:
         """Return the order in which a run with this seed reads the windows."""
         return Sampler(self.n_windows, seed, tuple(weight for _, weight in self.data.weights))
+
+    def count_labels(self, samples: Samples) -> int:
+        """Return how many labels of these samples count, without reading them."""
+        chosen = zip(samples.source.tolist(), samples.window.tolist(), strict=True)
+        return sum(window_span(self.streams[s], w, self.data.seq_len)[1] - 1 for s, w in chosen)
 
     def read(self, samples: Samples) -> Batch:
         """Read the windows of the given samples."""

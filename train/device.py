@@ -24,6 +24,6 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context for the forward pass: bf16 over fp32 weights on CUDA, fp32 on the CPU unless asked."""
-    bf16 = precision == "bf16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
+    """Return the context for the forward pass in fp32, bf16 or fp16 over fp32 weights."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from curate.shards import TokenShard, TokenStream
 from train.data import Corpus, Ids, count_windows, stack
 from train.model import IGNORED, Decoder
+from train.parallel import World
 
 N_DOMAINS = 20  # of a source, the largest by text
 CHUNK_DOCS = 1_024  # documents scored and written at once
@@ -75,11 +76,17 @@ def _held_out(losses: DocumentLosses, source: str, domain: str | None, chosen: N
 
 
 def evaluate(
-    model: Decoder, corpus: Corpus, max_tokens: int, autocast: torch.autocast, split: str = "val"
+    model: Decoder,
+    corpus: Corpus,
+    max_tokens: int,
+    autocast: torch.autocast,
+    split: str = "val",
+    world: World | None = None,
 ) -> list[HeldOut]:
     """Score every source that has documents in the split, and its largest domains; `max_tokens` per source.
 
-    Documents stand one after another in windows, as in training; at least one of each source is scored.
+    Documents stand one after another in windows, as in training; at least one of each source is scored. The processes
+    of a `world` share the work and have the same result.
     """
     scores = []
     model.eval()
@@ -88,7 +95,8 @@ def evaluate(
         n_docs, n_tokens = held_out_prefix(stream, max_tokens)
         if n_tokens:
             rows = pa.concat_tables(_first_rows(stream, n_docs))
-            losses = _packed(model, corpus, autocast, stream.read(0, n_tokens).astype(np.int64), rows)
+            ids = stream.read(0, n_tokens).astype(np.int64)
+            losses = _packed(model, corpus, autocast, ids, rows, world)
             scores += [losses.held_out(source), *losses.by_domain(source)]
     model.train()
     return scores
@@ -119,22 +127,34 @@ def _first_rows(stream: TokenStream, n_docs: int) -> list[pa.Table]:
 
 
 @torch.no_grad()
-def _packed(model: Decoder, corpus: Corpus, autocast: torch.autocast, ids: Ids, provenance: pa.Table) -> DocumentLosses:
-    """Score documents that stand one after another, cut into windows."""
+def _packed(
+    model: Decoder, corpus: Corpus, autocast: torch.autocast, ids: Ids, provenance: pa.Table, world: World | None
+) -> DocumentLosses:
+    """Score documents that stand one after another, cut into windows; each process of a world takes its turn."""
     eos_id, seq_len = corpus.shards.manifest.eos_id, corpus.data.seq_len
     device = next(model.parameters()).device
+    rank, size = (world.rank, world.size) if world is not None else (0, 1)
     row = np.concatenate(([eos_id], ids))
     n_windows = count_windows(len(row), seq_len)
     n_rows = corpus.data.micro_batch_size or corpus.data.batch_size
-    found = []
-    for first in range(0, n_windows, n_rows):
-        pieces = [row[w * seq_len : (w + 1) * seq_len + 1] for w in range(first, min(first + n_rows, n_windows))]
-        batch = stack(pieces, seq_len, eos_id, corpus.shards.manifest.vocab_size)
+    nats = np.zeros(len(ids))
+    for first in range(rank * n_rows, -(-n_windows // (n_rows * size)) * n_rows * size, n_rows * size):
+        windows = range(min(first, n_windows - 1), max(min(first + n_rows, n_windows), min(first, n_windows - 1) + 1))
+        batch = stack([row[w * seq_len : (w + 1) * seq_len + 1] for w in windows], seq_len, eos_id, vocab_of(corpus))
         tokens_BT, labels_BT = torch.from_numpy(batch.tokens).to(device), torch.from_numpy(batch.labels).to(device)
         with autocast:
             losses_BT = model.token_losses(tokens_BT, labels_BT, corpus.data.mask_documents)
-        found.append(losses_BT.double().cpu().numpy()[batch.labels != IGNORED])
-    return _per_document(np.concatenate(found), ids, eos_id, provenance)
+        if first < n_windows:  # else it only keeps step with processes that have a turn left
+            found = losses_BT.double().cpu().numpy()[batch.labels != IGNORED]
+            nats[first * seq_len : first * seq_len + len(found)] = found
+    if world is not None and size > 1:
+        nats = world.sum(torch.from_numpy(nats).to(device)).cpu().numpy()
+    return _per_document(nats, ids, eos_id, provenance)
+
+
+def vocab_of(corpus: Corpus) -> int:
+    """Return the vocabulary's size, beyond which no id may lie."""
+    return corpus.shards.manifest.vocab_size
 
 
 def _per_document(nats: Floats, ids: Ids, eos_id: int, provenance: pa.Table) -> DocumentLosses:
@@ -178,7 +198,7 @@ def _alone(
     for start in range(0, len(windows), n_rows):
         chosen = windows[start : start + n_rows]
         width = max(len(row) for _, _, row in chosen) - 1
-        batch = stack([row for _, _, row in chosen], width, eos_id, corpus.shards.manifest.vocab_size)
+        batch = stack([row for _, _, row in chosen], width, eos_id, vocab_of(corpus))
         with autocast:
             losses_BT = model.token_losses(
                 torch.from_numpy(batch.tokens).to(device), torch.from_numpy(batch.labels).to(device)

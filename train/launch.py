@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 
 from curate.shards import Manifest
-from train.checkpoint import latest_checkpoint, read_progress
+from train.checkpoint import newest_whole
 from train.config import TrainConfig
 from train.data import Corpus
 from train.errors import ConfigError, DataError
 from train.loop import Trainer
 from train.model import Decoder
 from train.overrides import first_difference
+from train.parallel import joined
 from train.runfolder import RunCard, RunFolder, read_card, write_card
 from train.summary import Summary, summarise, write_page
 
@@ -24,25 +26,27 @@ def launch(tokens: Path, folder: RunFolder, config: TrainConfig) -> Summary:
 
     Raises ConfigError or DataError, before anything is written, when the folder holds another run.
     """
-    corpus = Corpus.open(tokens, config.data)
-    config = with_vocabulary(config, corpus.shards.manifest)
-    started = _check_folder(folder, config, corpus)
-    with folder.locked():
-        checkpoint = latest_checkpoint(folder.checkpoints)
-        if checkpoint is not None and read_progress(checkpoint).step >= config.loop.steps:
-            return _already_done(folder, config, corpus, checkpoint)
-        trainer = Trainer(folder, config, corpus)
-        if not started:
-            write_card(folder, RunCard(config, corpus.shards.folder, corpus.shards.sha256))
-        trainer.restore()
-        trainer.run()
-        return trainer.summary()
+    with joined(config.loop.device) as world:
+        corpus = Corpus.open(tokens, config.data)
+        config = with_vocabulary(config, corpus.shards.manifest)
+        with folder.locked() if world.leads else nullcontext():
+            started = world.same(_check_folder(folder, config, corpus) if world.leads else None)
+            found = world.same(newest_whole(folder.checkpoints) if world.leads and started else None)
+            if found is not None and found[1].step >= config.loop.steps:
+                return _already_done(folder, config, corpus, found[0])
+            trainer = Trainer(folder, config, corpus, world)
+            if world.leads and not started:
+                write_card(folder, RunCard(config, corpus.shards.folder, corpus.shards.sha256))
+            if found is not None:
+                trainer.restore(*found)
+            trainer.run()
+            return trainer.summary()
 
 
 def extend(folder: RunFolder, card: RunCard, steps: int) -> TrainConfig:
     """Give a run another number of steps, no fewer than it has done, and return its new configuration."""
-    checkpoint = latest_checkpoint(folder.checkpoints)
-    done = read_progress(checkpoint).step if checkpoint is not None else 0
+    found = newest_whole(folder.checkpoints)
+    done = found[1].step if found is not None else 0
     if steps < max(1, done):
         raise ConfigError(f"steps must be {max(1, done)} or more: the run has done {done}")
     config = dataclasses.replace(card.config, loop=dataclasses.replace(card.config.loop, steps=steps))

@@ -15,22 +15,24 @@ from torch import Tensor
 from train.checkpoint import (
     Progress,
     latest_checkpoint,
-    load_tensors,
-    read_progress,
+    load_into,
+    read_scaler,
     remove_old_checkpoints,
     save_checkpoint,
 )
 from train.config import TrainConfig
 from train.data import Batch, Corpus
-from train.device import choose_autocast, choose_device
+from train.device import choose_autocast
 from train.errors import CheckpointError, DataError, Diverged, Stopped
 from train.evals import HeldOut, evaluate
 from train.export import load_weights
 from train.metrics import MetricsLog, peak_flops
 from train.model import Decoder, init_weights
-from train.optim import build_optimizer, load_optimizer_tensors, optimizer_tensors, set_learning_rate
+from train.optim import Optimizers
+from train.parallel import World, not_yet_summed, spread, whole
+from train.prefetch import Prefetcher
 from train.runfolder import RunFolder
-from train.sampler import SAMPLER_VERSION, rank_slice
+from train.sampler import SAMPLER_VERSION, Samples, rank_slice
 from train.schedule import learning_rate_at
 from train.signals import StopSignals
 from train.summary import Summary, summarise, write_page
@@ -50,43 +52,43 @@ class StepLoss:
 
 
 class Trainer:
-    """One run on one process: model, optimizer and position, moved on a step at a time."""
+    """One process of a run: model, optimizer and position, moved on a step at a time."""
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, corpus: Corpus) -> None:
-        self.folder, self.config, self.corpus = folder, config, corpus
-        self.device = choose_device(config.loop.device)
-        self.autocast = choose_autocast(self.device, config.loop.precision)
-        self.model = Decoder(config.model)
-        init_weights(self.model, config.loop.seed)
-        if config.loop.init_from:
-            load_weights(self.model, Path(config.loop.init_from))
+    def __init__(self, folder: RunFolder, config: TrainConfig, corpus: Corpus, world: World) -> None:
+        self.folder, self.config, self.corpus, self.world = folder, config, corpus, world
+        self.device, loop = world.device, config.loop
+        precision = loop.precision_on(self.device.type)
+        sharded = world.size > 1 and loop.parallel == "fsdp"  # its own policy casts the parameters
+        self.autocast = choose_autocast(self.device, "fp32" if sharded else precision)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self.model = Decoder(config.model, loop.attention_on(self.device.type), loop.recompute)
+        init_weights(self.model, loop.seed)
+        if loop.init_from:
+            load_weights(self.model, Path(loop.init_from))
         self.model.to(self.device)
-        if self.device.type == "cuda" and config.loop.compile:
-            for layer in self.model.layers:
-                layer.compile()
-        self.optimizer = build_optimizer(self.model, config.optim)
-        self.sampler = corpus.sampler(config.loop.seed)
-        self.progress = Progress(0, 0, 0, config.loop.seed, SAMPLER_VERSION, corpus.shards.sha256)
+        self.n_params = self.model.n_params()
+        self.losses = spread(self.model, world, loop)
+        self.optimizers = Optimizers(self.model, config.optim)
+        self.sampler = corpus.sampler(loop.seed)
+        self.progress = Progress(0, 0, 0, loop.seed, SAMPLER_VERSION, corpus.shards.sha256)
         self.saved_step = -1
         self.reported_s = 0.0
+        rank_slice(0, config.data.batch_size, world.rank, world.size)  # refuses a batch that the processes cannot share
 
-    def restore(self) -> None:
-        """Go back to the latest checkpoint, if there is one.
-
-        Raises DataError when the shards are not those it was trained on.
-        """
-        checkpoint = latest_checkpoint(self.folder.checkpoints)
-        if checkpoint is None:
-            return
-        saved = read_progress(checkpoint)
+    def restore(self, checkpoint: Path, saved: Progress) -> None:
+        """Go back to a checkpoint. Raises DataError when the shards are not those it was trained on."""
         for name in ("manifest_sha256", "sampler_version", "seed"):
             if getattr(saved, name) != getattr(self.progress, name):
                 raise DataError(f"{checkpoint} was trained with another {name}: {getattr(saved, name)}")
-        try:
-            self.model.load_state_dict(load_tensors(checkpoint, "model"))
-        except RuntimeError as error:
-            raise CheckpointError(f"{checkpoint} does not fit the model: {str(error).splitlines()[0]}") from error
-        load_optimizer_tensors(self.model, self.optimizer, load_tensors(checkpoint, "optimizer"))
+        alone = self.world.size == 1
+        weights = self.model.state_dict()
+        load_into(checkpoint, "model", weights, alone=alone)
+        self.model.load_state_dict(weights)
+        moments = self.optimizers.blank_tensors()
+        load_into(checkpoint, "optimizer", moments, alone=alone)
+        self.optimizers.load(moments)
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(read_scaler(checkpoint))
         self.progress, self.saved_step = saved, saved.step
 
     def run(self) -> None:
@@ -94,36 +96,43 @@ class Trainer:
 
         Raises Stopped or Interrupted after a checkpoint, Diverged without one, and Stopped when the disk is full.
         """
-        metrics = MetricsLog(self.folder.metrics, keep_to_step=self.progress.step)
+        metrics = MetricsLog(self.folder.metrics, keep_to_step=self.progress.step) if self.world.leads else None
+        batches = Prefetcher(self._read, self.progress.step, self.config.loop.steps)
         try:
             with StopSignals() as stop:
-                self._all_steps(metrics, stop)
+                self._all_steps(batches, metrics, stop)
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
             raise Stopped(f"no room to write: {error}; make some, and the same command goes on") from error
         finally:
-            metrics.close()
+            batches.close()
+            if metrics is not None:
+                metrics.close()
 
-    def _all_steps(self, metrics: MetricsLog, stop: StopSignals) -> None:
+    def _all_steps(self, batches: Prefetcher[Batch], metrics: MetricsLog | None, stop: StopSignals) -> None:
         loop = self.config.loop
         while self.progress.step < loop.steps:
-            self._one_step(metrics)
+            asked_to_stop = self._one_step(batches, metrics, stop)
             done = self.progress.step
             last = done == loop.steps
             if last or (loop.eval_every and done % loop.eval_every == 0):
                 self._evaluate(metrics)
-            if last or stop.received or (loop.checkpoint_every and done % loop.checkpoint_every == 0):
+            if last or asked_to_stop or (loop.checkpoint_every and done % loop.checkpoint_every == 0):
                 self._save()
-            if stop.received and not last:
+            if asked_to_stop and not last:
                 raise stop.error(f"stopped after step {done} of {loop.steps}; the same command goes on from there")
 
-    def _one_step(self, metrics: MetricsLog) -> None:
+    def _one_step(self, batches: Prefetcher[Batch], metrics: MetricsLog | None, stop: StopSignals) -> bool:
+        """Do one step; return whether a process was asked to stop."""
         started = time.perf_counter()
         step = self.progress.step
         learning_rate = learning_rate_at(step, self.config.optim, self.config.loop.steps)
-        set_learning_rate(self.optimizer, learning_rate)
-        result = self._train(self._next_batch())
+        self.optimizers.set_learning_rate(learning_rate)
+        batch = batches.next()
+        waited_s = time.perf_counter() - started
+        n_labels = self.corpus.count_labels(self._samples(step))
+        result, asked_to_stop = self._train(batch, n_labels, stop.received is not None)
         self.progress = Progress(
             step + 1,
             self.progress.consumed_samples + self.config.data.batch_size,
@@ -132,48 +141,71 @@ class Trainer:
             SAMPLER_VERSION,
             self.progress.manifest_sha256,
         )
-        rate = result.n_tokens / (time.perf_counter() - started)
-        row = {"step": step + 1, "loss": result.loss, "learning_rate": learning_rate, "grad_norm": result.grad_norm}
-        row |= {"n_tokens": self.progress.trained_tokens, "tokens_per_s": round(rate, 1)} | self._utilisation(rate)
-        metrics.add(row)
-        self._report(step + 1, result.loss, rate)
+        took_s = time.perf_counter() - started
+        rate = result.n_tokens / took_s
+        if metrics is not None:
+            row = {"step": step + 1, "loss": result.loss, "learning_rate": learning_rate, "grad_norm": result.grad_norm}
+            row |= {"n_tokens": self.progress.trained_tokens, "tokens_per_s": round(rate, 1)}
+            row |= {"data_wait_frac": round(waited_s / took_s, 4)} | self._utilisation(rate)
+            metrics.add(row)
+            self._report(step + 1, result.loss, rate)
+        return asked_to_stop
 
-    def _next_batch(self) -> Batch:
-        first, stop = rank_slice(self.progress.consumed_samples, self.config.data.batch_size, rank=0, n_ranks=1)
-        return self.corpus.read(self.sampler.samples(first, stop))
+    def _samples(self, step: int, rank: int = 0, n_ranks: int = 1) -> Samples:
+        """Return the samples of a step, or one process's share of them."""
+        size = self.config.data.batch_size
+        return self.sampler.samples(*rank_slice(step * size, size, rank, n_ranks))
 
-    def _train(self, batch: Batch) -> StepLoss:
-        """Do one update; the losses are divided by the tokens of all micro-batches, so their cut does not matter."""
-        n_labels = batch.n_labels
-        total = torch.zeros((), device=self.device)
-        for tokens_BT, labels_BT in self._micro_batches(batch):
-            with self.autocast:
-                loss = self.model.token_losses(tokens_BT, labels_BT, self.config.data.mask_documents).sum() / n_labels
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm)
-        loss_nats, grad_norm = float(total), float(norm)
-        if not (math.isfinite(loss_nats) and math.isfinite(grad_norm)):
+    def _read(self, step: int) -> Batch:
+        """Read this process's share of a step's batch, ready to go to the device."""
+        batch = self.corpus.read(self._samples(step, self.world.rank, self.world.size))
+        return batch.pinned() if self.device.type == "cuda" else batch
+
+    def _train(self, batch: Batch, n_labels: int, asked_to_stop: bool) -> tuple[StepLoss, bool]:
+        """Do one update; the losses are divided by `n_labels`, those of all micro-batches of all processes.
+
+        So it does not matter how the batch is cut. Nothing is read back from the device before the last micro-batch.
+        Return what was measured, and whether any process was asked to stop.
+        """
+        step = self.progress.step
+        if self.config.model.dropout:
+            torch.manual_seed((self.config.loop.seed << 40) ^ (step << 12) ^ self.world.rank)
+        total = torch.zeros(2, device=self.device)
+        pieces = self._micro_batches(batch)
+        for number, (tokens_BT, labels_BT) in enumerate(pieces):
+            with not_yet_summed(self.losses, more_follow=number + 1 < len(pieces)):
+                with self.autocast:
+                    losses_BT = self.losses(tokens_BT, labels_BT, self.config.data.mask_documents)
+                loss = losses_BT.sum() / n_labels
+                self.scaler.scale(loss).backward()
+            total[0] += loss.detach()
+        for part in self.optimizers.parts:
+            self.scaler.unscale_(part)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.max_grad_norm))
+        total[1] = float(asked_to_stop)
+        loss_nats, n_asked = self.world.sum(total).tolist()
+        grad_norm = float(norm)
+        scaled_too_far = self.scaler.is_enabled() and math.isfinite(loss_nats) and not math.isfinite(grad_norm)
+        if not scaled_too_far and not (math.isfinite(loss_nats) and math.isfinite(grad_norm)):
             raise Diverged(
-                f"step {self.progress.step + 1}: loss {loss_nats}, gradient norm {grad_norm}; "
+                f"step {step + 1}: loss {loss_nats}, gradient norm {grad_norm}; "
                 "the last checkpoint is untouched. Look at the step with `trace`, or lower the learning rate"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return StepLoss(loss_nats, grad_norm, n_labels)
+        self.optimizers.step(self.scaler)
+        self.optimizers.zero_grad()
+        return StepLoss(loss_nats, 0.0 if scaled_too_far else grad_norm, n_labels), n_asked > 0
 
     def _micro_batches(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
         rows = self.config.data.micro_batch_size or self.config.data.batch_size
-        tokens, labels = torch.from_numpy(batch.tokens), torch.from_numpy(batch.labels)
-        if self.device.type == "cuda":
-            tokens, labels = tokens.pin_memory(), labels.pin_memory()
+        tokens, labels = batch.tensors()
         tokens, labels = tokens.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
         return list(zip(torch.split(tokens, rows), torch.split(labels, rows), strict=True))
 
-    def _evaluate(self, metrics: MetricsLog) -> list[HeldOut]:
-        scores = evaluate(self.model, self.corpus, self.config.loop.eval_tokens, self.autocast)
-        for score in scores:
+    def _evaluate(self, metrics: MetricsLog | None) -> list[HeldOut]:
+        scores = evaluate(self.model, self.corpus, self.config.loop.eval_tokens, self.autocast, world=self.world)
+        for score in scores if metrics is not None else ():
             split = "val" if score.domain is None else "val-domain"
+            assert metrics is not None
             metrics.add({"step": self.progress.step, "split": split, **asdict(score)})
             if score.domain is None:
                 log.info(
@@ -185,27 +217,28 @@ class Trainer:
         if self.saved_step == self.progress.step:
             return
         tokenizer = self.corpus.shards.folder / "tokenizer.json"
-        optimizer = optimizer_tensors(self.model, self.optimizer)
-        save_checkpoint(
-            self.folder.checkpoints, self.model.state_dict(), optimizer, self.config, self.progress, tokenizer
-        )
+        tensors = {"model": self.model.state_dict(), "optimizer": self.optimizers.tensors()}
+        scaler = self.scaler.state_dict() if self.scaler.is_enabled() else None
+        save_checkpoint(self.folder.checkpoints, tensors, self.config, self.progress, tokenizer, self.world, scaler)
         self.saved_step = self.progress.step
-        remove_old_checkpoints(self.folder.checkpoints, self.config.loop.keep_checkpoints)
-        write_page(self.folder, self.config, self.summary())
+        if self.world.leads:
+            remove_old_checkpoints(self.folder.checkpoints, self.config.loop.keep_checkpoints)
+            write_page(self.folder, self.config, self.summary())
 
     def summary(self) -> Summary:
         """Return what the run has come to at its latest checkpoint; raises CheckpointError when it has none."""
         checkpoint = latest_checkpoint(self.folder.checkpoints)
         if checkpoint is None:
             raise CheckpointError(f"{self.folder.path} has no checkpoint yet")
-        return summarise(self.folder, self.model.n_params(), self.corpus.n_tokens, checkpoint, "trained")
+        return summarise(self.folder, self.n_params, self.corpus.n_tokens, checkpoint, "trained")
 
     def _utilisation(self, tokens_per_s: float) -> dict[str, float]:
         """Share of the device's dense bf16 peak; nothing on devices whose peak is not known."""
         peak = peak_flops(torch.cuda.get_device_name(self.device)) if self.device.type == "cuda" else None
         if peak is None:
             return {}
-        return {"mfu_frac": round(tokens_per_s * self.model.flops_per_token(self.config.data.seq_len) / peak, 4)}
+        flops_per_s = tokens_per_s * self.model.flops_per_token(self.config.data.seq_len)
+        return {"mfu_frac": round(flops_per_s / peak / self.world.size, 4)}
 
     def _report(self, step: int, loss: float, rate: float) -> None:
         now = time.monotonic()

@@ -7,7 +7,11 @@ Shapes: B batch, T positions, D model width, H query heads, G key/value heads, K
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +35,7 @@ IGNORED = -100  # a label that counts neither in the loss nor in the number of t
 LOSS_ROWS = 8_192  # positions whose logits are held at once; more are done in pieces, and again in the backward pass
 
 Rope = tuple[Tensor, Tensor] | None
+Recompute = Literal["none", "selective", "full"]
 
 
 class RMSNorm(nn.Module):
@@ -141,9 +146,9 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """The language model: tokens in, logits or the summed loss out."""
 
-    def __init__(self, config: ModelConfig, attention: Backend = "sdpa") -> None:
+    def __init__(self, config: ModelConfig, attention: Backend = "sdpa", recompute: Recompute = "none") -> None:
         super().__init__()
-        self.config, self.attention = config, attention
+        self.config, self.attention, self.recompute = config, attention, recompute
         self.embed_tokens = nn.Embedding(config.padded_vocab_size, config.d_model)
         if config.positions == "learned":
             self.embed_positions = nn.Embedding(config.max_positions, config.d_model)
@@ -170,7 +175,12 @@ class Decoder(nn.Module):
         if self.config.dropout:
             x_BTD = F.dropout(x_BTD, self.config.dropout, self.training)
         for layer in self.layers:
-            x_BTD = layer(x_BTD, rope, documents, cache)
+            if self.recompute != "none" and self.training and torch.is_grad_enabled():
+                x_BTD = checkpoint(
+                    layer, x_BTD, rope, documents, cache, use_reentrant=False, context_fn=_kept(self.recompute)
+                )
+            else:
+                x_BTD = layer(x_BTD, rope, documents, cache)
         if cache is not None:
             cache.n_seen += tokens_BT.shape[1]
         return self.norm(x_BTD)  # type: ignore[no-any-return]
@@ -227,6 +237,25 @@ class Decoder(nn.Module):
         if c.tie_embeddings:
             matrices += self.embed_tokens.weight.numel()
         return 6 * matrices + 12 * c.n_layers * c.n_heads * c.head_dim * seq_len
+
+
+def _kept(recompute: Recompute) -> Callable[[], Any]:
+    """Return what a block keeps for its backward pass, as `checkpoint` wants to be told."""
+    if recompute == "full":
+        return lambda: (nullcontext(), nullcontext())
+    from torch.utils.checkpoint import create_selective_checkpoint_contexts
+
+    return functools.partial(create_selective_checkpoint_contexts, list(_COSTLY))
+
+
+# The products of a block, whose results cost more to make again than to keep: matrices and attention.
+_COSTLY = (
+    torch.ops.aten.mm.default,
+    torch.ops.aten.addmm.default,
+    torch.ops.aten._scaled_dot_product_flash_attention.default,
+    torch.ops.aten._scaled_dot_product_efficient_attention.default,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
+)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""AdamW with decay on matrices only, and its state by parameter name."""
+"""AdamW, or Muon for the matrices inside the blocks; one learning rate, and the state by parameter name."""
 
 from __future__ import annotations
 
@@ -10,44 +10,89 @@ from torch import Tensor, nn
 from train.config import OptimConfig
 from train.errors import CheckpointError
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+_MUON_STATE = ("momentum_buffer",)
 
 
-def build_optimizer(model: nn.Module, optim: OptimConfig) -> torch.optim.AdamW:
-    """Return fused AdamW; matrices decay, gains do not (GPT-2 and GPT-3 practice)."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    gains = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": optim.weight_decay}, {"params": gains, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups, lr=optim.learning_rate, betas=(optim.beta1, optim.beta2), eps=optim.eps, fused=True
-    )
+class Optimizers:
+    """The optimizers of a model, moved on together."""
 
+    def __init__(self, model: nn.Module, optim: OptimConfig) -> None:
+        """Matrices decay, gains and biases do not (GPT-2 and GPT-3 practice).
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Use `learning_rate` for the next step, in all groups."""
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        Muon (Jordan 2024; Liu et al. 2025, arXiv 2502.16982) takes the matrices of the blocks, with updates scaled to
+        AdamW's size (section 2.2 there), so that both share learning rate and decay; embeddings, head, gains and
+        biases stay with AdamW.
+        """
+        self._names = {parameter: name for name, parameter in model.named_parameters()}
+        hidden = [p for p, name in self._names.items() if p.ndim == 2 and name.startswith("layers.")]
+        muon = hidden if optim.optimizer == "muon" else []
+        chosen = set(muon)
+        matrices = [p for p in self._names if p.ndim >= 2 and p not in chosen]
+        others = [p for p in self._names if p.ndim < 2]
+        groups = [{"params": matrices, "weight_decay": optim.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(
+                groups, lr=optim.learning_rate, betas=(optim.beta1, optim.beta2), eps=optim.eps, fused=True
+            )
+        ]
+        if muon:
+            rate, decay = optim.learning_rate, optim.weight_decay
+            self.parts.append(torch.optim.Muon(muon, rate, decay, optim.muon_momentum, adjust_lr_fn="match_rms_adamw"))
 
+    def step(self, scaler: torch.amp.GradScaler) -> None:
+        """Do one update; `scaler` leaves out one whose fp16 gradients were not finite."""
+        for part in self.parts:
+            scaler.step(part)
+        scaler.update()
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the moments as `<parameter>.<moment>`.
+    def zero_grad(self) -> None:
+        """Let go of the gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
 
-    Names, not numbers, so a checkpoint does not depend on the groups' order.
-    """
-    return {
-        f"{name}.{moment}": optimizer.state[parameter][moment]
-        for name, parameter in model.named_parameters()
-        if parameter in optimizer.state
-        for moment in _MOMENTS
-    }
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Use `learning_rate` for the next step, in all groups."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = learning_rate
 
-
-def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put saved moments back; raises CheckpointError when one is missing."""
-    for name, parameter in model.named_parameters():
-        missing = [moment for moment in _MOMENTS if f"{name}.{moment}" not in tensors]
-        if missing:
-            raise CheckpointError(f"the optimizer state lacks {name}.{missing[0]}")
-        optimizer.state[parameter] = {
-            moment: tensors[f"{name}.{moment}"].to(device=parameter.device, copy=True) for moment in _MOMENTS
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state as `<parameter>.<what>`; names, not numbers, so that groups may change their order."""
+        return {
+            f"{self._names[parameter]}.{what}": part.state[parameter][what]
+            for part in self.parts
+            for parameter in self._parameters(part)
+            if parameter in part.state
+            for what in _state_of(part)
         }
+
+    def blank_tensors(self) -> dict[str, Tensor]:
+        """Return zeros in the shape of the state after a step, to be filled by `load`'s caller."""
+        return {
+            f"{self._names[parameter]}.{what}": (
+                torch.zeros((), device=parameter.device) if what == "step" else torch.zeros_like(parameter).detach()
+            )
+            for part in self.parts
+            for parameter in self._parameters(part)
+            for what in _state_of(part)
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over a state; raises CheckpointError when a part of it is missing."""
+        for part in self.parts:
+            for parameter in self._parameters(part):
+                name = self._names[parameter]
+                missing = [what for what in _state_of(part) if f"{name}.{what}" not in tensors]
+                if missing:
+                    raise CheckpointError(f"the optimizer state lacks {name}.{missing[0]}")
+                part.state[parameter] = {
+                    what: tensors[f"{name}.{what}"].to(device=parameter.device, copy=True) for what in _state_of(part)
+                }
+
+    def _parameters(self, part: torch.optim.Optimizer) -> list[nn.Parameter]:
+        return [parameter for group in part.param_groups for parameter in group["params"]]
+
+
+def _state_of(part: torch.optim.Optimizer) -> tuple[str, ...]:
+    return _MUON_STATE if isinstance(part, torch.optim.Muon) else _ADAM_STATE

@@ -30,7 +30,7 @@ def score_split(
     if corpus.shards.manifest.vocab_size != config.model.vocab_size:
         raise ConfigError(f"{corpus.shards.folder} has another vocabulary than {checkpoint}")
     found = choose_device(device)
-    model, autocast = load_model(checkpoint, found), choose_autocast(found, config.loop.precision)
+    model, autocast = load_model(checkpoint, found), choose_autocast(found, config.loop.precision_on(found.type))
     if per_document is None:
         return evaluate(model, corpus, max_tokens, autocast, split)
     partial = per_document.with_name(f".{per_document.name}.partial-{os.getpid()}")

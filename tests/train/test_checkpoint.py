@@ -13,6 +13,7 @@ from train.checkpoint import (
     Progress,
     latest_checkpoint,
     load_tensors,
+    newest_whole,
     read_config,
     read_progress,
     remove_old_checkpoints,
@@ -20,17 +21,20 @@ from train.checkpoint import (
 )
 from train.errors import CheckpointError
 from train.overrides import build_config
+from train.parallel import World
 
 CONFIG = build_config("tiny")
+ALONE = World(0, 1, torch.device("cpu"))
+PART = "shard-00001-model-00001-of-00001.safetensors"
 
 
 def save(folder: Path, step: int) -> Path:
     folder.mkdir(exist_ok=True)
     tokenizer = folder.parent / "tokenizer.json"
     tokenizer.write_text("{}")
-    model = {"w": torch.full((3,), float(step))}
+    tensors = {"model": {"w": torch.full((3,), float(step))}, "optimizer": {"w.step": torch.tensor(float(step))}}
     progress = Progress(step, 4 * step, 100 * step, 0, 1, "abc")
-    return save_checkpoint(folder, model, {"w.step": torch.tensor(step)}, CONFIG, progress, tokenizer)
+    return save_checkpoint(folder, tensors, CONFIG, progress, tokenizer, ALONE)
 
 
 @pytest.fixture
@@ -44,8 +48,8 @@ def test_what_is_saved_is_loaded(folder: Path) -> None:
     assert read_progress(path) == Progress(7, 28, 700, 0, 1, "abc")
     assert read_config(path) == CONFIG
     assert torch.equal(load_tensors(path, "model")["w"], torch.full((3,), 7.0))
-    assert {p.name for p in path.iterdir()} == {
-        "model.safetensors", "optimizer.safetensors", "config.json", "state.json", "tokenizer.json",
+    assert {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()} == {
+        f"model/{PART}", f"optimizer/{PART}", "config.json", "state.json", "tokenizer.json",
     }  # fmt: skip
 
 
@@ -78,17 +82,41 @@ def test_a_crash_while_saving_leaves_the_last_one(folder: Path, monkeypatch: pyt
     assert sorted(p.name for p in folder.iterdir()) == ["latest", "step-0000001", "step-0000002"]
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize("name", [f"model/{PART}", f"optimizer/{PART}", "config.json", "tokenizer.json"])
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_damage_is_named(folder: Path, name: str, harm: str) -> None:
-    path = save(folder, 1) / name
+    checkpoint = save(folder, 1)
+    path = checkpoint / name
     content = path.read_bytes()
     if harm == "remove":
         path.unlink()
     else:
         path.write_bytes(content[:-1] if harm == "cut" else bytes([content[0] ^ 1]) + content[1:])
-    with pytest.raises(CheckpointError, match=f"{name} is missing or damaged"):
-        read_progress(path.parent)
+    with pytest.raises(CheckpointError, match=f"{name} is missing, damaged or foreign"):
+        read_progress(checkpoint)
+
+
+def test_a_file_that_does_not_belong_is_named(folder: Path) -> None:
+    path = save(folder, 1)
+    (path / "model" / "more.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"more\.safetensors is missing, damaged or foreign"):
+        read_progress(path)
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_notice(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert newest_whole(folder) is None
+    for step in (1, 2, 3):
+        save(folder, step)
+    assert newest_whole(folder)[0].name == "step-0000003"
+    (folder / "step-0000003" / "model" / PART).write_bytes(b"")
+    (folder / "step-0000002" / "config.json").unlink()
+    path, progress = newest_whole(folder)
+    assert (path.name, progress.step) == ("step-0000001", 1)
+    said = [record.getMessage() for record in caplog.records if record.name == "train"]
+    assert [line.count("going back to the checkpoint before it") for line in said] == [1, 1]
+    (folder / "step-0000001" / "state.json").write_text("{")
+    with pytest.raises(CheckpointError, match=f"step-0000003/model/{PART}"):
+        newest_whole(folder)
 
 
 @pytest.mark.parametrize("key", ["step", "manifest_sha256", "sha256", "version"])

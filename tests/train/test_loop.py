@@ -19,19 +19,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from tests.helpers import ROOT
 from tests.train.corpus import fables, write_tokens
 from tests.train.micro import SETTINGS, micro_config
 from train import api
+from train.checkpoint import load_tensors
 from train.errors import ConfigError, DataError, Diverged, Interrupted, Stopped
 from train.loop import Trainer
 from train.metrics import MetricsLog, read_metrics
 from train.model import IGNORED
+from train.parallel import World
+from train.prefetch import Prefetcher
 from train.runfolder import RunFolder
 from train.sampler import Samples
+from train.signals import StopSignals
 
+MEASURED = ("tokens_per_s", "data_wait_frac")
+ALONE = World(0, 1, torch.device("cpu"))
 OPTIONS: dict[str, Any] = {"seq_len": 32, "batch_size": 4, "steps": 20, "device": "cpu", "learning_rate": 0.01}
 
 
@@ -41,7 +46,7 @@ def train_micro(tokens: Path, out: Path, *more: str, **options: Any) -> api.Summ
 
 def weights_of(summary: api.Summary) -> dict[str, torch.Tensor]:
     names = ("model", "optimizer")
-    return {f"{n}/{k}": t for n in names for k, t in load_file(summary.checkpoint / f"{n}.safetensors").items()}
+    return {f"{n}/{k}": t for n in names for k, t in load_tensors(summary.checkpoint, n).items()}
 
 
 def assert_same_run(ours: api.Summary, theirs: api.Summary) -> None:
@@ -49,7 +54,7 @@ def assert_same_run(ours: api.Summary, theirs: api.Summary) -> None:
     assert left.keys() == right.keys()
     assert all(torch.equal(left[name], right[name]) for name in left)
     rows = [
-        [{k: v for k, v in row.items() if k != "tokens_per_s"} for row in read_metrics(run.run / "metrics.jsonl")]
+        [{k: v for k, v in row.items() if k not in MEASURED} for row in read_metrics(run.run / "metrics.jsonl")]
         for run in (ours, theirs)
     ]
     assert rows[0] == rows[1]
@@ -95,10 +100,10 @@ def test_a_crashed_run_goes_on_bit_for_bit(
 ) -> None:
     real = Trainer._one_step
 
-    def crashing(self: Trainer, metrics: Any) -> None:
+    def crashing(self: Trainer, *given: Any) -> bool:
         if self.progress.step == crash_after:
             raise MemoryError
-        real(self, metrics)
+        return real(self, *given)
 
     with monkeypatch.context() as patched:
         patched.setattr(Trainer, "_one_step", crashing)
@@ -123,10 +128,10 @@ def test_a_signal_stops_after_a_checkpoint(
 ) -> None:
     real = Trainer._one_step
 
-    def signalled(self: Trainer, metrics: Any) -> None:
+    def signalled(self: Trainer, *given: Any) -> bool:
         if self.progress.step == 6:
             os.kill(os.getpid(), number)
-        real(self, metrics)
+        return real(self, *given)
 
     before = signal.getsignal(number)
     with monkeypatch.context() as patched:
@@ -143,9 +148,10 @@ def test_a_killed_process_goes_on_bit_for_bit(tokens: Path, tmp_path: Path, stra
     code = (
         "import os, signal, sys, torch; torch.set_num_threads(1); from pathlib import Path;"
         "from train.loop import Trainer; real = Trainer._one_step\n"
-        "def step(self, metrics):\n"
-        "    real(self, metrics)\n"
+        "def step(self, *given):\n"
+        "    asked = real(self, *given)\n"
         "    if self.progress.step == 12: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return asked\n"
         "Trainer._one_step = step\n"
         f"sys.path.append({str(ROOT)!r})  # behind an installed train, which is what is tested\n"
         "from tests.train.test_loop import train_micro\n"
@@ -228,7 +234,7 @@ def test_accumulation_does_not_matter(tokens: Path, tmp_path: Path, micro: int) 
         rows = Samples(np.array([0, 0, 1, 1]), np.array([0, last[0], last[1], 0]), np.zeros(4, np.int64))
         batch = corpus.read(rows)
         assert len({int((row != IGNORED).sum()) for row in batch.labels}) > 1
-        results.append(Trainer(RunFolder(tmp_path), config, corpus)._train(batch))
+        results.append(Trainer(RunFolder(tmp_path), config, corpus, ALONE)._train(batch, batch.n_labels, False)[0])
     assert results[0].n_tokens == results[1].n_tokens
     assert results[0].loss == pytest.approx(results[1].loss, rel=1e-6)
     assert results[0].grad_norm == pytest.approx(results[1].grad_norm, rel=1e-4)
@@ -239,17 +245,23 @@ def test_an_update_uses_the_clipped_gradient_and_the_scheduled_rate(
 ) -> None:
     optim = {"max_grad_norm": 0.01, "learning_rate": 0.5, "schedule": "linear", "warmup_steps": 0}
     config, corpus = micro_config(tokens, optim=optim, loop={"steps": 4})
-    trainer = Trainer(RunFolder(tmp_path), config, corpus)
+    trainer = Trainer(RunFolder(tmp_path), config, corpus, ALONE)
     seen = []
 
-    def step() -> None:
+    def step(scaler: torch.amp.GradScaler) -> None:
         norms = [p.grad.norm() for p in trainer.model.parameters() if p.grad is not None]
-        seen.append((torch.stack(norms).norm().item(), {group["lr"] for group in trainer.optimizer.param_groups}))
+        seen.append(
+            (
+                torch.stack(norms).norm().item(),
+                {g["lr"] for part in trainer.optimizers.parts for g in part.param_groups},
+            )
+        )
 
-    monkeypatch.setattr(trainer.optimizer, "step", step)
+    monkeypatch.setattr(trainer.optimizers, "step", step)
     metrics = MetricsLog(tmp_path / "metrics.jsonl", 0)
+    batches = Prefetcher(trainer._read, 0, 4)
     for _ in range(4):
-        trainer._one_step(metrics)
+        trainer._one_step(batches, metrics, StopSignals())
     assert [norm for norm, _ in seen] == pytest.approx([0.01] * 4, rel=1e-3)
     assert [rates for _, rates in seen] == [{0.5}, {0.375}, {0.25}, {0.125}]
     rows = read_metrics(tmp_path / "metrics.jsonl")
@@ -269,7 +281,7 @@ def test_scores_and_checkpoints_come_when_they_are_due(tokens: Path, tmp_path: P
 
 def test_a_loss_that_is_not_finite_stops_before_it_does_harm(tokens: Path, tmp_path: Path) -> None:
     config, corpus = micro_config(tokens)
-    trainer = Trainer(RunFolder(tmp_path), config, corpus)
+    trainer = Trainer(RunFolder(tmp_path), config, corpus, ALONE)
     with torch.no_grad():
         trainer.model.norm.weight[0] = float("inf")
     before = [p.clone() for p in trainer.model.parameters()]
@@ -284,7 +296,7 @@ def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(tokens: Path, tmp_path
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
     try:
-        with pytest.raises(Stopped, match=r"no room to write: .*safetensors") as caught:
+        with pytest.raises(Stopped, match=r"no room to write: .*(model|optimizer)") as caught:
             train_micro(tokens, tmp_path / "run", "loop.checkpoint_every=5")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
