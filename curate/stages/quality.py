@@ -19,7 +19,7 @@ Columns = Mapping[str, pa.Array]
 OWN_LINES = "c4"  # begins the names of what is counted by limits of one's own; the published have c4_tfds, c4_datatrove
 
 
-@stage(version=2, assets=["text_tables.npz"], uses=["numba"])
+@stage(version=2)
 class Quality:
     """Drop docs that break a rule of the set `rules`; the reason names the first rule broken.
 
@@ -76,6 +76,16 @@ class Quality:
         """What else makes the output what it is: the rules behind the name."""
         rules = [[r.reason, r.signal, r.per, r.side, r.default, r.scale] for r in self.rule_set.rules]
         return [self.rule_set.version, rules]
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        return ("numba",) if self.rule_set.lines else ()
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The tables of characters that line edits look at."""
+        lines = self.rule_set.lines
+        return () if not lines else ("redpajama_tables.npz",) if lines == "refinedweb" else ("text_tables.npz",)
 
     @property
     def measures(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from curate.signals import SETS, SIGNALS
 from curate.stage import Verdict
 
 
-@stage(version=1, reads=["text"], reasons=[], assets=["text_tables.npz"], uses=["numba"])
+@stage(version=1, reads=["text"], reasons=[], uses=["numba"])
 class Signals:
     """Measure signals of the text: int64[n_docs] columns, null where a doc was not measured.
 
@@ -42,6 +42,13 @@ class Signals:
         """The signals asked for, each once, in the order of the table."""
         wanted = {name for entry in self.measure for name in SETS.get(entry, (entry,))}
         return tuple(name for name in SIGNALS if name in wanted)
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The tables and lists that what is measured is looked up in."""
+        families = {SIGNALS[name].family.partition("_")[0] for name in self.names}
+        listed = ("redpajama_tables.npz", "stop_words", "ldnoobw") if families & {"redpajama2", "bigscience"} else ()
+        return ("text_tables.npz", *(listed or (("redpajama_tables.npz",) if "refinedweb" in families else ())))
 
     @property
     def writes(self) -> Mapping[str, pa.DataType]:
