@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,13 @@ class Stage(Protocol):
 
 def flag(mask: pa.Array, reason: str) -> pa.Array:
     """Return string[n]: `reason` where `mask` is true, null where it is false or null."""
+    import pyarrow.compute as pc  # here, since who only asks what a stage reads and writes can do without
+
     return pc.if_else(pc.fill_null(mask, False), pa.scalar(reason, pa.string()), pa.scalar(None, pa.string()))
 
 
 def first_reason(*reasons: pa.Array) -> pa.Array:
     """Return string[n]: per row the first reason that is not null, in the order given."""
+    import pyarrow.compute as pc
+
     return pc.coalesce(*reasons)
