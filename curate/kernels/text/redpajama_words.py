@@ -17,7 +17,6 @@ from curate.kernels.text.redpajama_chars import (
     BLOCK_OF,
     FLAGS,
     add_char,
-    count_languages,
     end_marks,
     end_word,
     flags_at,
@@ -51,11 +50,14 @@ ASCII = np.zeros(256, np.int64)  # class bits of an ASCII byte, 0 for any other
 ASCII[:128] = FLAGS[BLOCK_OF[0]][:128]
 ASCII[[*range(ord("A"), ord("Z") + 1), *range(ord("a"), ord("z") + 1)]] |= ASCII_LETTER
 ASCII[[ord("."), ord("!"), ord("?")]] |= SENTENCE_STOP
+PLAIN = 1 << 32  # a letter or digit
+ASCII[[byte for byte in range(128) if chr(byte).isalnum()]] |= PLAIN
 LOWERED = np.array([ord(chr(byte).lower()) + 1 if byte < 128 else 0 for byte in range(256)], np.uint64)
 
 JAVASCRIPT = np.uint64(word_hash("javascript"))
 LOREM = np.frombuffer(b"lorem", np.uint8).copy()
 IPSUM = np.frombuffer(b"ipsum", np.uint8).copy()
+BLANK = np.uint8(ord(" "))
 SHARP, FULL_STOP, OPEN, CLOSE, ELLIPSIS = ord("#"), ord("."), ord("{"), ord("}"), ord("…")
 CLOSING_QUOTE = ord("”")
 BULLETS = np.array([ord(bullet) for bullet in "•‣▶◀◦■□▪▫–"], np.int64)
@@ -65,20 +67,38 @@ Ints = npt.NDArray[np.int64]
 
 
 @njit(nogil=True)
-def end_raw_word(state: Record, flags: Int, hash_before: Int, chars_before: Int, listed: Records, found: Ints) -> None:
-    """Count a raw word, whose characters have the classes `flags` and began at this hash of the normalised word."""
+def end_raw_word(flags: Int, h: Int, n_chars: Int, listed: Records, found: Ints) -> None:
+    """Count a raw word: the union of its characters' classes, and its hash and size as a normalised word."""
     found[N_RAW_WORDS] += 1
     if not flags & ASCII_LETTER:
         found[N_NO_LETTER] += 1
     if flags & UPPER:
         if not flags & LOWER:
             found[N_ALL_CAPS] += 1
-        return
-    n_chars = state.n_chars - chars_before
-    if flags & WORD and 0 < n_chars <= MAX_LISTED_CHARS:
-        slot = listed_slot(listed, state.hash - hash_before * power_of(n_chars))
+    elif flags & WORD and 0 < n_chars <= MAX_LISTED_CHARS:
+        slot = listed_slot(listed, h)
         if slot >= 0:
-            count_languages(np.int64(listed[slot].stop), found[STOP_WORDS:N_COUNTS])
+            bits = np.int64(listed[slot].stop)
+            for k in range(N_LANGUAGES):
+                found[STOP_WORDS + k] += bits >> k & 1
+
+
+@njit(nogil=True)
+def count_mark(byte: Int, flags: Int, stops: Int, found: Ints) -> Int:
+    """Count an ASCII character that is of no word; return how many full stops now stand in a row."""
+    if flags & SENTENCE_STOP:
+        found[N_SENTENCES] += found[IN_SENTENCE]
+        found[IN_SENTENCE] = 0
+    if byte == SHARP:
+        found[N_SYMBOLS] += 1
+    elif byte in (OPEN, CLOSE):
+        found[N_BRACKETS] += 1
+    elif byte == FULL_STOP:
+        if stops == 2:
+            found[N_SYMBOLS] += 1
+            return np.int64(0)
+        return stops + 1
+    return np.int64(0)
 
 
 @njit(nogil=True)
@@ -104,7 +124,8 @@ def read_chunk(doc: Bytes, i: Int, state: Record, listed: Records, found: Ints) 
             break
         if first or flags & WORD != kind:
             if not first:
-                end_raw_word(state, seen, hash_before, chars_before, listed, found)
+                n = state.n_chars - chars_before
+                end_raw_word(seen, state.hash - hash_before * power_of(n), n, listed, found)
             first = False
             kind = flags & WORD
             seen = np.int64(0)
@@ -112,79 +133,91 @@ def read_chunk(doc: Bytes, i: Int, state: Record, listed: Records, found: Ints) 
                 end_marks(state, doc, i)
             hash_before, chars_before = state.hash, state.n_chars
         seen |= flags
-        if byte < 128 and kind:
-            i, more = read_ascii_word(doc, i, state, found)
-            seen |= more
+        found[N_CHARS] += 1
+        found[N_UPPER] += (flags & UPPER) // UPPER
+        found[NUMERIC_CHARS] += (flags & NUMERIC) // NUMERIC
+        if kind:
             found[IN_SENTENCE] = 1
             stops = np.int64(0)
-            continue
-        found[N_CHARS] += 1
-        if byte >= 128:
-            stops = np.int64(0)
-            found[N_UPPER] += (flags & UPPER) // UPPER
-            found[NUMERIC_CHARS] += (flags & NUMERIC) // NUMERIC
-            if kind:
-                found[IN_SENTENCE] = 1
-            elif code == ELLIPSIS:
-                found[N_SYMBOLS] += 1
-            add_char(state, doc, i, code, flags, True)
-        else:
+        elif byte < 128:
             stops = count_mark(code, flags, stops, found)
-            if not flags & DROPPED:  # a control character
-                add_char(state, doc, i, code, flags, True)
+        else:
+            stops = np.int64(0)
+            found[N_SYMBOLS] += int(code == ELLIPSIS)
+        if byte < 128 and kind and not flags & DROPPED:  # the commonest characters, without a call
+            state.rank = 0
+            state.hash = state.hash * BASE + LOWERED[byte]
+            state.n_chars += 1
+        elif not flags & DROPPED:
+            add_char(state, doc, i, code, flags, True)
         i += n_bytes
     if not first:
-        end_raw_word(state, seen, hash_before, chars_before, listed, found)
+        n = state.n_chars - chars_before
+        end_raw_word(seen, state.hash - hash_before * power_of(n), n, listed, found)
     return i
 
 
 @njit(nogil=True)
-def count_mark(byte: Int, flags: Int, stops: Int, found: Ints) -> Int:
-    """Count an ASCII character that is of no word; return how many full stops now stand in a row."""
-    if flags & SENTENCE_STOP:
-        found[N_SENTENCES] += found[IN_SENTENCE]
-        found[IN_SENTENCE] = 0
-    if byte == SHARP:
-        found[N_SYMBOLS] += 1
-    elif byte in (OPEN, CLOSE):
-        found[N_BRACKETS] += 1
-    elif byte == FULL_STOP:
-        if stops == 2:
-            found[N_SYMBOLS] += 1
-            return np.int64(0)
-        return stops + 1
-    return np.int64(0)
+def read_plain(doc: Bytes, i: Int, words: Records, max_words: int, listed: Records, found: Ints) -> Int:
+    """Read the commonest chunks from byte i on: ASCII letters and digits, perhaps one mark, then white space.
 
-
-@njit(nogil=True)
-def read_ascii_word(doc: Bytes, i: Int, state: Record, found: Ints) -> tuple[Int, Int]:
-    """Append the run of ASCII letters, digits and underscores at byte i; return (its end, union of their classes)."""
-    if state.unsorted:
-        end_marks(state, doc, i)
-    state.rank = 0
-    start = i
-    h = state.hash
+    Returns the start of the first chunk that is of no such kind, or whose white space is no blank.
+    """
     zero: Int = np.int64(0)
-    n_upper = n_dropped = n_numeric = seen = zero
+    n_words = found[N_WORDS]
+    word_chars = n_marks = n_blanks = n_upper = n_numeric = zero
+    start = i
     while i < doc.size:
-        byte = doc[i]
+        byte: Int = doc[i]
         flags = ASCII[byte]
-        if not flags & WORD:
-            break
-        seen |= flags
-        n_upper += flags & UPPER
-        n_numeric += flags & NUMERIC
-        if flags & DROPPED:
-            n_dropped += 1
-        else:
+        h: Int = np.uint64(0)
+        upper = numeric = seen = zero
+        while flags & PLAIN:
+            seen |= flags
+            upper += flags & UPPER
+            numeric += flags & NUMERIC
             h = h * BASE + LOWERED[byte]
-        i += 1
-    state.hash = h
-    state.n_chars += i - start - n_dropped
+            i += 1
+            byte = doc[i] if i < doc.size else BLANK
+            flags = ASCII[byte]
+        n_chars = i - start
+        if n_chars == 0:
+            break
+        mark = zero
+        if flags & DROPPED and not flags & WORD and (i + 1 == doc.size or ASCII[doc[i + 1]] & SPACE):
+            mark += 1
+        elif not flags & SPACE:
+            break
+        if h == JAVASCRIPT or (n_chars >= LOREM.size and doc[i - 1] | 0x20 == LOREM[-1]):
+            break
+        end_raw_word(seen, h, n_chars, listed, found)
+        found[IN_SENTENCE] = 1
+        if mark:
+            count_mark(np.int64(byte), flags, zero, found)
+            n_marks += 1
+        if n_words < max_words:
+            words[n_words].hash = h
+            words[n_words].n_chars = n_chars
+        n_words += 1
+        word_chars += n_chars
+        n_upper += upper
+        n_numeric += numeric
+        i += mark
+        start = i
+        if i < doc.size and doc[i] == BLANK:
+            n_blanks += 1
+            i += 1
+            start = i
+        else:
+            break
+    found[N_RAW_WORDS] += n_marks
+    found[N_NO_LETTER] += n_marks
+    found[N_WORDS] = n_words
+    found[WORD_CHARS] += word_chars
+    found[N_CHARS] += word_chars + n_marks + n_blanks
     found[N_UPPER] += n_upper // UPPER
     found[NUMERIC_CHARS] += n_numeric // NUMERIC
-    found[N_CHARS] += i - start
-    return i, seen
+    return start
 
 
 @njit(nogil=True)
@@ -270,9 +303,16 @@ def read_doc(
                 end_line(doc, line_start, line_end, before, found)
                 line_start = line_end = i
             continue
-        start = i
         if line_end == line_start:
-            line_start = start
+            line_start = i
+        start = i
+        if flags & PLAIN and not after_lorem:
+            i = read_plain(doc, i, words, max_words, listed, found)
+            if i > start:
+                line_end = i
+                while doc[line_end - 1] == BLANK:
+                    line_end -= 1
+                continue
         i = read_chunk(doc, start, state, listed, found)
         line_end = i
         if state.n_chars == 0:
