@@ -20,8 +20,8 @@ def with_signals(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Return the steps with what their decisions need measured above them.
 
     A stretch of steps ends at one that rewrites `text`. In each, one `signals` step stands before the first step that
-    needs any, with all that the stretch needs; a `signals` step of the recipe's own that stands above is widened
-    instead. From the second stretch that measures on, columns carry the suffix `__after_<id>` of the step that rewrote
+    needs any, with all that the stretch needs; a `signals` step of the recipe's own is widened to what the steps below
+    it need. From the second stretch that measures on, columns carry the suffix `__after_<id>` of the step that rewrote
     the text, so that those of the text before stay. Resolving a resolved recipe changes nothing.
     Raises RecipeError, with its line, for a `suffix` that does not fit.
     """
@@ -69,21 +69,46 @@ def _suffixed(step: Step, suffix: str) -> Step:
 
 
 def _widened(stretch: list[Step], suffix: str, above: str | None, taken: set[str]) -> list[Step]:
-    """Return the stretch with all its signals measured before the first step that needs one."""
-    wanted = list(dict.fromkeys(name for step in stretch for name in _measures(step)))
-    if not wanted:
-        return stretch
-    first = next(at for at, step in enumerate(stretch) if _measures(step))
-    for at, step in enumerate(stretch[:first]):
-        if step.name == STEP:
-            missing = [name for name in wanted if name not in step.spec.names]
-            return [*stretch[:at], _measuring(step, [*step.spec.measure, *missing], suffix), *stretch[at + 1 :]]
-    name = STEP + (f"_after_{above}" if suffix else "")
+    """Return the stretch with every signal measured above the first step that needs it.
+
+    A `signals` step of the recipe's own measures what the steps below it need and none above it measured.
+    """
+    made: list[Step] = []
+    measured: set[str] = set()
+    for part in _parts(stretch):
+        wanted = [name for name in dict.fromkeys(n for step in part for n in _measures(step)) if name not in measured]
+        if part[0].name == STEP:
+            missing = [name for name in wanted if name not in part[0].spec.names]
+            head = _measuring(part[0], [*part[0].spec.measure, *missing], suffix) if missing else part[0]
+            made += [head, *part[1:]]
+            measured |= set(head.spec.names)
+        elif wanted:
+            first = next(at for at, step in enumerate(part) if _measures(step))
+            blank = replace(part[first], name=STEP, mode="drop", save=False, skip_tagged=False, given={})
+            blank = replace(blank, id=_free(STEP + (f"_after_{above}" if suffix else ""), taken))
+            made += [*part[:first], _measuring(blank, wanted, suffix), *part[first:]]
+            measured |= set(wanted)
+        else:
+            made += part
+    return made
+
+
+def _parts(stretch: Sequence[Step]) -> list[list[Step]]:
+    """Cut a stretch before each `signals` step."""
+    parts: list[list[Step]] = [[]]
+    for step in stretch:
+        if step.name == STEP and parts[-1]:
+            parts.append([])
+        parts[-1].append(step)
+    return parts
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return an id that no step has."""
     step_id, n = name, 2
     while step_id in taken:
         step_id, n = f"{name}_{n}", n + 1
-    blank = replace(stretch[first], id=step_id, name=STEP, mode="drop", save=False, skip_tagged=False, given={})
-    return [*stretch[:first], _measuring(blank, wanted, suffix), *stretch[first:]]
+    return step_id
 
 
 def _measuring(step: Step, names: Sequence[str], suffix: str) -> Step:

@@ -73,6 +73,19 @@ def test_a_signals_step_of_ones_own_is_widened() -> None:
     assert steps[0].given["measure"] == ["gopher/dclm", "n_text_chars"]
 
 
+def test_a_signals_step_of_ones_own_measures_what_stands_below_it() -> None:
+    steps = steps_of("""
+  - quality: {rules: ccnet}
+  - signals: {measure: [n_lines], id: mine}
+  - quality: {rules: [{signal: n_lines, per: n_newlines, max: 9, reason: long}], id: own}
+  - quality: {rules: ccnet, id: again}
+""")
+    assert ids(steps) == ["signals", "quality", "mine", "own", "again"]
+    assert steps[0].spec.names == ("n_text_chars",)
+    assert steps[2].spec.measure == ("n_lines", "n_newlines")  # the characters are counted above
+    assert with_signals(steps) == steps
+
+
 def test_recipes_without_such_decisions_stay_as_they_are() -> None:
     steps = steps_of("  - normalize\n  - quality: {rules: [{signal: language_score, min: 0.5, reason: low}]}\n")
     assert ids(steps) == ["normalize", "quality"]
@@ -147,4 +160,4 @@ steps:
     assert same == [True, True, False, False]
     lines = text.replace("gopher, thresholds: {min_words: %d}", "c4, thresholds: {%s: 4}")
     c4, line = (split_into_phases(parse_recipe(lines % n), "reading") for n in ("min_sentences", "min_words_per_line"))
-    assert [old.key == new.key for old, new in zip(c4, line, strict=True)][0]
+    assert c4[0].key == line[0].key
