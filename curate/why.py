@@ -127,4 +127,5 @@ def _hint(run: Run, page: str) -> str:
     for variant in (bare, bare + "/", bare.replace("http://", "https://"), bare.replace("https://", "http://")):
         if variant != page and next(_rows(run, "url", [variant]), None):
             return f"; did you mean {variant!r}?"
-    return "; records that are not pages (images, redirects, errors) are counted, and damaged spans listed, in `curate status`"
+    said = "records that are not pages (images, redirects, errors) are counted, and damaged spans listed"
+    return f"; {said}, in `curate status`"

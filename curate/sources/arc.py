@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from curate.schema import HTML_SCHEMA
 from curate.source import Slice, Tally
+from curate.sources.batches import WholeFiles
 from curate.sources.dates import timestamp_of
 from curate.sources.files import open_input
 from curate.sources.formats import BrokenRecordError, Head
@@ -31,7 +32,7 @@ _MAX_FOUND_URL_BYTES = 8 << 10  # behind damage
 _MAX_TAIL_BYTES = 512
 
 
-class Arc:
+class Arc(WholeFiles):
     """ARC 1 and 2: records that hold an HTTP response with status 200 and an HTML type.
 
     Compressed as WARC files may be. Kinds are those of `Warc` for a `response`, and `filedesc` (the record that
@@ -49,14 +50,6 @@ class Arc:
         """See `Source.sniff`."""
         start = head.lstrip(b"\x00\r\n")
         return start.startswith(b"filedesc://") or _is_header(start)
-
-    def schema_of(self, piece: Slice) -> pa.Schema:
-        """Return the schema of this slice's batches: that of every file of this kind."""
-        return self.schema
-
-    def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
-        """Return the whole file: an ARC is never cut."""
-        return [(0, size_bytes)]
 
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: one batch and one record."""

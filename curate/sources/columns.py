@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from curate.errors import InputError
 from curate.schema import TEXT_SCHEMA, TRANSIENT
 from curate.source import Slice, Tally, doc_id
+from curate.sources.batches import MAX_BATCH_BYTES, MAX_BATCH_DOCS
 
-MAX_BATCH_DOCS = 64
-MAX_BATCH_BYTES = 16 << 20
 _DOC_ID = "^[0-9a-f]{32}$"
 _KEPT_WITH_DOC_ID = ("source", "warc_file", "offset_bytes")
 

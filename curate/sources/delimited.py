@@ -14,8 +14,9 @@ from curate.errors import InputError
 from curate.schema import TEXT_SCHEMA
 from curate.source import Slice, Tally
 from curate.sources import columns
+from curate.sources.batches import batched
 from curate.sources.files import open_input
-from curate.sources.jsonl import MAX_BATCH_BYTES, MAX_BATCH_DOCS, row_of
+from curate.sources.jsonl import row_of
 from curate.sources.lines import MAX_LINE_BYTES, Line, stream_lines
 from curate.sources.streams import BrokenStreamError, count_bad
 from curate.sources.unpacked import is_packed, unpacked
@@ -74,20 +75,11 @@ class Delimited:
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: one batch, one row, one step of the decompressor."""
         csv.field_size_limit(MAX_LINE_BYTES)  # of the whole process; the library has it nowhere else
-        rows: list[dict[str, Any]] = []
-        n_bytes = 0
         with open_input(piece) as file:
             packed = is_packed(file)
             lines = stream_lines(unpacked(file, tally), piece.size_bytes, tally)
-            for row in _Rows(lines, piece, tally, packed=packed):
-                size = len(row["text"])
-                if rows and (n_bytes + size > MAX_BATCH_BYTES or len(rows) == MAX_BATCH_DOCS):
-                    yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
-                    rows, n_bytes = [], 0
-                rows.append(row)
-                n_bytes += size
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
+            rows = _Rows(lines, piece, tally, packed=packed)
+            yield from batched(((row, len(row["text"])) for row in rows), TEXT_SCHEMA)
 
 
 def _is_header(line: str) -> bool:

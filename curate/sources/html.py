@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from curate.schema import HTML_SCHEMA
 from curate.source import Slice, Tally, doc_id
+from curate.sources.batches import WholeFiles
 from curate.sources.files import open_input
 from curate.sources.streams import BrokenStreamError, count_bad
 from curate.sources.unpacked import unpacked
@@ -23,7 +24,7 @@ _STARTS = re.compile(
 _OTHER = (".warc", ".arc", ".wet", ".wat", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".xml", ".svg")
 
 
-class Html:
+class Html(WholeFiles):
     """Pages saved as files. The name of the file makes the `doc_id`, with offset 0; `url` and `fetched_at` are null.
 
     Each file is counted once: `page`, or `too_large` (over 64 MiB). A compressed file that is damaged gives the
@@ -43,14 +44,6 @@ class Html:
         start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
         named = name.endswith((".html", ".htm", ".xhtml")) and start.startswith(b"<") and b"\x00" not in head
         return named or (not name.endswith(_OTHER) and _STARTS.match(start) is not None)
-
-    def schema_of(self, piece: Slice) -> pa.Schema:
-        """Return the schema of this slice's batches: that of every file of this kind."""
-        return self.schema
-
-    def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
-        """Return the whole file."""
-        return [(0, size_bytes)]
 
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: the page."""

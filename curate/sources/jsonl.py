@@ -13,14 +13,13 @@ import pyarrow as pa
 
 from curate.schema import TEXT_SCHEMA
 from curate.source import Slice, Tally, doc_id
+from curate.sources.batches import batched
 from curate.sources.dates import timestamp_of
 from curate.sources.files import open_input
 from curate.sources.lines import MAX_LINE_BYTES, Line, piece_lines, stream_lines
 from curate.sources.streams import count_bad
 from curate.sources.unpacked import is_packed, unpacked
 
-MAX_BATCH_DOCS = 64
-MAX_BATCH_BYTES = 16 << 20
 _DOC_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -62,23 +61,15 @@ class Jsonl:
 
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: one batch, one line, one step of the decompressor."""
-        rows: list[dict[str, Any]] = []
-        n_bytes = 0
         with open_input(piece) as file:
-            for line, n_counted in _lines(file, piece, tally):
-                row = _row(line, n_counted, piece, tally)
-                if row is None:
-                    continue
-                if rows and n_bytes + len(line.data) > MAX_BATCH_BYTES:
-                    yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
-                    rows, n_bytes = [], 0
-                rows.append(row)
-                n_bytes += len(line.data)
-                if len(rows) == MAX_BATCH_DOCS:
-                    yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
-                    rows, n_bytes = [], 0
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, TEXT_SCHEMA)
+            yield from batched(_rows(file, piece, tally), TEXT_SCHEMA)
+
+
+def _rows(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[tuple[dict[str, Any], int]]:
+    for line, n_counted in _lines(file, piece, tally):
+        row = _row(line, n_counted, piece, tally)
+        if row is not None:
+            yield row, len(line.data)
 
 
 def _lines(file: BinaryIO, piece: Slice, tally: Tally) -> Iterator[tuple[Line, int]]:

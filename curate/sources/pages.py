@@ -12,9 +12,8 @@ import pyarrow as pa
 from curate.schema import HTML_SCHEMA
 from curate.source import Slice, doc_id
 from curate.sources import http
+from curate.sources.batches import MAX_BATCH_BYTES, MAX_BATCH_DOCS
 
-MAX_BATCH_DOCS = 64
-MAX_BATCH_BYTES = 16 << 20  # of html; one doc may be larger
 MIME_FAMILIES = frozenset({"application", "audio", "font", "image", "message", "model", "multipart", "text", "video"})
 
 

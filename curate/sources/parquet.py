@@ -12,6 +12,7 @@ from curate.errors import InputError
 from curate.schema import TEXT_SCHEMA
 from curate.source import Slice, Tally
 from curate.sources import columns
+from curate.sources.batches import MAX_BATCH_DOCS
 from curate.sources.files import open_input
 
 
@@ -89,7 +90,7 @@ def _group(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the docs of one row group, whose first row is number `row` of the file."""
     end = row + file.metadata.row_group(number).num_rows
-    batches = file.iter_batches(columns.MAX_BATCH_DOCS, row_groups=[number], columns=given, use_threads=False)
+    batches = file.iter_batches(MAX_BATCH_DOCS, row_groups=[number], columns=given, use_threads=False)
     while row < end:
         try:
             batch = next(batches)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from curate.schema import HTML_SCHEMA
 from curate.source import Slice, Tally
 from curate.sources import http
+from curate.sources.batches import WholeFiles
 from curate.sources.dates import timestamp_of
 from curate.sources.digests import DigestError, check_digests
 from curate.sources.files import open_input
@@ -21,7 +22,7 @@ PAGE_KINDS = ("response", "resource")
 TRUNCATED = frozenset({"length", "time", "disconnect", "unspecified"})  # WARC 1.1, 5.13
 
 
-class Warc:
+class Warc(WholeFiles):
     """WARC 0.17 to 1.1: responses with status 200 and resources, both with an HTML type.
 
     Compressed by gzip, zstd (with its dictionary, as iipc's warc-zstd 1.0 has it) or lz4: one member a record, one
@@ -46,14 +47,6 @@ class Warc:
     def sniff(self, name: str, head: bytes) -> bool:
         """See `Source.sniff`."""
         return WarcFormat(()).starts(head.lstrip(b"\x00\r\n")) and not name.endswith(".wet")
-
-    def schema_of(self, piece: Slice) -> pa.Schema:
-        """Return the schema of this slice's batches: that of every file of this kind."""
-        return self.schema
-
-    def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
-        """Return the whole file: a WARC is never cut."""
-        return [(0, size_bytes)]
 
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: one batch and one record."""

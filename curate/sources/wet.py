@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -10,16 +10,17 @@ import pyarrow as pa
 from curate.schema import TEXT_SCHEMA, TRUNCATED
 from curate.source import Slice, Tally, doc_id
 from curate.sources import http
+from curate.sources.batches import WholeFiles, batched
 from curate.sources.dates import timestamp_of
 from curate.sources.framing import Record
-from curate.sources.pages import MAX_BATCH_BYTES, MAX_BATCH_DOCS, not_html
+from curate.sources.pages import not_html
 from curate.sources.warc import records_of, truncated_of, url_of
 from curate.sources.warc_format import WarcFormat
 
 SCHEMA = pa.schema([*TEXT_SCHEMA, TRUNCATED, pa.field("declared_language", pa.string())])
 
 
-class Wet:
+class Wet(WholeFiles):
     """WARC files of `conversion` records with a text type, as Common Crawl publishes them; compressed as WARC files.
 
     Every record is counted once, under its WARC type; a conversion to another type as `mime:…`, one over 64 MiB as
@@ -38,30 +39,17 @@ class Wet:
         start = head.lstrip(b"\x00\r\n")
         return WarcFormat(()).starts(start) and (name.endswith(".wet") or b"\nwarc-type: conversion" in start.lower())
 
-    def schema_of(self, piece: Slice) -> pa.Schema:
-        """Return the schema of this slice's batches: that of every file of this kind."""
-        return self.schema
-
-    def cut(self, path: str, size_bytes: int, shard_bytes: int) -> Sequence[tuple[int, int]]:
-        """Return the whole file: a WET is never cut."""
-        return [(0, size_bytes)]
-
     def batches(self, piece: Slice, tally: Tally) -> Iterator[pa.RecordBatch]:
         """See `Source.batches`. Memory: one batch and one record."""
-        rows: list[dict[str, Any]] = []
-        n_bytes = 0
-        for record in records_of(piece, tally, ("conversion",)):
-            kind = _kind(record)
-            tally.records[kind] += 1
-            if kind != "conversion" or record.block is None:
-                continue
-            if len(rows) == MAX_BATCH_DOCS or (rows and n_bytes + len(record.block) > MAX_BATCH_BYTES):
-                yield pa.RecordBatch.from_pylist(rows, SCHEMA)
-                rows, n_bytes = [], 0
-            rows.append(_row(piece, record, record.block))
-            n_bytes += len(record.block)
-        if rows:
-            yield pa.RecordBatch.from_pylist(rows, SCHEMA)
+        return batched(_rows(piece, tally), SCHEMA)
+
+
+def _rows(piece: Slice, tally: Tally) -> Iterator[tuple[dict[str, Any], int]]:
+    for record in records_of(piece, tally, ("conversion",)):
+        kind = _kind(record)
+        tally.records[kind] += 1
+        if kind == "conversion" and record.block is not None:
+            yield _row(piece, record, record.block), len(record.block)
 
 
 def _kind(record: Record) -> str:
