@@ -24,6 +24,8 @@ MIN_TRAIN, MIN_HELD_OUT = 50, 10  # docs of each side; figures of fewer say noth
 MAX_SHARED_FRAC = 0.01  # of the smaller side; more and the two are not two kinds of text
 LIBRARY = "fasttext-numpy2-wheel"
 
+PathLike = str | os.PathLike[str]
+
 
 @dataclass(frozen=True)
 class ClassifierSettings:
@@ -81,9 +83,9 @@ class TrainedClassifier:
 
 
 def train_classifier(
-    positives: str,
-    negatives: str,
-    out: Path,
+    positives: PathLike,
+    negatives: PathLike,
+    out: PathLike,
     settings: ClassifierSettings | None = None,
     *,
     text_column: str | None = None,
@@ -99,7 +101,7 @@ def train_classifier(
     Raises InputError where `out` exists, a side has no text or too few, or the sides share more than 1 % of the
     smaller one. Nothing is left of a training that failed.
     """
-    settings = settings or ClassifierSettings()
+    settings, out = settings or ClassifierSettings(), Path(out)
     if out.exists():
         raise InputError(f"{out} exists; name a folder that does not")
     if not out.parent.exists():
@@ -109,12 +111,12 @@ def train_classifier(
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
             texts = LabelledTexts(
-                (positives, negatives), Path(work), seed=settings.seed, split_by=settings.split_by,
-                text_column=text_column, url_column=url_column,
+                (os.fspath(positives), os.fspath(negatives)), Path(work),
+                seed=settings.seed, split_by=settings.split_by, text_column=text_column, url_column=url_column,
             )  # fmt: skip
             say(f"read {sum(texts.counts.n_read):,} docs")
             held_out = _write_lines(texts, Path(work), settings)
-            _check(texts.counts, settings, (positives, negatives))
+            _check(texts.counts, settings, (os.fspath(positives), os.fspath(negatives)))
             say(f"training on {sum(texts.counts.n_train):,} docs")
             model = _train(Path(work) / "train.txt", folder, settings)
             say(f"measuring on {sum(texts.counts.n_held_out):,} docs")

@@ -26,8 +26,8 @@ TEXTS_AT_A_TIME = 64
 
 
 def train_ngrams(
-    texts: str,
-    out: Path,
+    texts: str | os.PathLike[str],
+    out: str | os.PathLike[str],
     settings: NgramSettings | None = None,
     *,
     text_column: str | None = None,
@@ -42,7 +42,7 @@ def train_ngrams(
 
     Raises InputError where `out` exists or there is too little text. Nothing is left of a training that failed.
     """
-    settings = settings or NgramSettings()
+    settings, out = settings or NgramSettings(), Path(out)
     if out.exists():
         raise InputError(f"{out} exists; name a folder that does not")
     if not out.parent.exists():
@@ -52,7 +52,7 @@ def train_ngrams(
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
             read = LabelledTexts(
-                (texts,), Path(work), seed=settings.seed, split_by=settings.split_by, prepare=_prepared,
+                (os.fspath(texts),), Path(work), seed=settings.seed, split_by=settings.split_by, prepare=_prepared,
                 text_column=text_column, url_column=url_column,
             )  # fmt: skip
             say(f"read {sum(read.counts.n_read):,} docs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -79,6 +79,12 @@ class ModelQuality:
             return pa.nulls(batch.num_rows, pa.string())
         enough = pc.greater_equal(batch[self.column], pa.scalar(self.min_score, pa.float32()))
         return flag(pc.invert(pc.fill_null(enough, False)), "model_score_too_low")
+
+    def explain(self, reason: str, signals: Mapping[str, Any]) -> str:
+        """Return the score behind a reason."""
+        score = signals.get(self.column)
+        found = "no score: there is no word" if score is None else f"{self.column} = {score:.6f}"
+        return f"{found} < {self.min_score:g} (min_score)" if score is not None else found
 
 
 def line_of(text: str | None) -> str:

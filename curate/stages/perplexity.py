@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -90,6 +90,14 @@ class Perplexity:
             too_low = pc.less(found, pa.scalar(self.min_perplexity, pa.float32()))
             reasons.append(flag(too_low, "perplexity_too_low"))
         return first_reason(*reasons)
+
+    def explain(self, reason: str, signals: Mapping[str, Any]) -> str:
+        """Return the perplexity behind a reason."""
+        if signals.get(self.column) is None:
+            return ""
+        high = reason == "perplexity_too_high"
+        limit = f"> {self.max_perplexity:g} (max_perplexity)" if high else f"< {self.min_perplexity:g} (min_perplexity)"
+        return f"{self.column} = {signals[self.column]:.1f} {limit}"
 
     def _model(self) -> Path:
         from curate.models import asset

@@ -18,7 +18,9 @@ from curate.registry import fold
 from curate.sketches import Part
 
 
-@fold(version=1, reads=(), publishes="quantile")
+# Reasons are declared though bands alone drop nothing: the docs of a run are written anew for a fold that has some, and
+# so the bands reach them where no step stands below.
+@fold(version=1, reads=(), reasons=("rank_too_low", "not_ranked"), publishes="quantile")
 class Quantile:
     """Keep the best `keep_frac` of all docs by the numbers in a column, or name bands of them.
 
@@ -67,10 +69,6 @@ class Quantile:
     @property
     def writes(self) -> dict[str, pa.DataType]:
         return {f"{self.by}_band": pa.string()} if self.bands else {}
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        return ("rank_too_low", "not_ranked") if self._limits().drops else ()
 
     def checks_columns(self, columns: Mapping[str, pa.DataType | None]) -> None:
         """Raise InputError where `by` holds no numbers or `per` no words."""
