@@ -29,7 +29,7 @@ from train.export import load_weights
 from train.metrics import MetricsLog, peak_flops
 from train.model import Decoder, init_weights
 from train.optim import Optimizers
-from train.parallel import World, not_yet_summed, spread, whole
+from train.parallel import World, not_yet_averaged, spread, whole
 from train.prefetch import Prefetcher
 from train.runfolder import RunFolder
 from train.sampler import SAMPLER_VERSION, Samples, rank_slice
@@ -173,11 +173,11 @@ class Trainer:
         total = torch.zeros(2, device=self.device)
         pieces = self._micro_batches(batch)
         for number, (tokens_BT, labels_BT) in enumerate(pieces):
-            with not_yet_summed(self.losses, more_follow=number + 1 < len(pieces)):
+            with not_yet_averaged(self.losses, more_follow=number + 1 < len(pieces)):
                 with self.autocast:
                     losses_BT = self.losses(tokens_BT, labels_BT, self.config.data.mask_documents)
                 loss = losses_BT.sum() / n_labels
-                self.scaler.scale(loss).backward()
+                self.scaler.scale(loss * self.world.size).backward()  # gradients of the processes are averaged
             total[0] += loss.detach()
         for part in self.optimizers.parts:
             self.scaler.unscale_(part)

@@ -213,12 +213,12 @@ class Decoder(nn.Module):
         x_ND = self.hidden(tokens_BT, documents).flatten(0, 1)
         labels_N = labels_BT.flatten()
         if len(labels_N) <= LOSS_ROWS:
-            return self._row_losses(x_ND, labels_N).view_as(labels_BT)
+            return self._row_losses(x_ND, labels_N).view_as(labels_BT).clone()  # FSDP2 warns of views
         pieces = [
             checkpoint(self._row_losses, x, labels, use_reentrant=False)
             for x, labels in zip(torch.split(x_ND, LOSS_ROWS), torch.split(labels_N, LOSS_ROWS), strict=True)
         ]
-        return torch.cat(pieces).view_as(labels_BT)
+        return torch.cat(pieces).view_as(labels_BT).clone()
 
     def _row_losses(self, x_ND: Tensor, labels_N: Tensor) -> Tensor:
         return F.cross_entropy(self.head(x_ND).float(), labels_N, ignore_index=IGNORED, reduction="none")

@@ -92,8 +92,8 @@ class TokenLosses(nn.Module):
 def spread(model: Decoder, world: World, loop: LoopConfig) -> nn.Module:
     """Return the module to train with: the model itself, or spread over the processes by DDP or FSDP2.
 
-    Its outputs are those of `TokenLosses`. With FSDP2 the parameters of `model` become shards in place. Gradients are
-    summed over the processes, not averaged: the loss is already divided by the tokens of all of them.
+    Its outputs are those of `TokenLosses`. With FSDP2 the parameters of `model` become shards in place. Both average
+    the gradients of the processes.
     """
     if world.device.type == "cuda" and loop.compile:
         for layer in model.layers:
@@ -105,9 +105,7 @@ def spread(model: Decoder, world: World, loop: LoopConfig) -> nn.Module:
         from torch.nn.parallel import DistributedDataParallel
 
         ids = [world.device.index] if world.device.type == "cuda" else None
-        ddp = DistributedDataParallel(losses, device_ids=ids, gradient_as_bucket_view=True)
-        ddp.register_comm_hook(None, _sum_bucket)
-        return ddp
+        return DistributedDataParallel(losses, device_ids=ids, gradient_as_bucket_view=True)
     shard(
         model, dist.device_mesh.init_device_mesh(world.device.type, (world.size,)), loop.precision_on(world.device.type)
     )
@@ -124,18 +122,10 @@ def shard(model: Decoder, mesh: Any, precision: str) -> None:
     for layer in model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    for module in (model, *model.layers):
-        module.set_gradient_divide_factor(1.0)
     register_fsdp_forward_method(model, "token_losses")
 
 
-def _sum_bucket(state: None, bucket: Any) -> Any:
-    """Sum a bucket of gradients over the processes while the backward pass goes on."""
-    work = dist.all_reduce(bucket.buffer(), async_op=True)
-    return work.get_future().then(lambda future: future.value()[0])
-
-
-def not_yet_summed(module: nn.Module, more_follow: bool) -> Any:
+def not_yet_averaged(module: nn.Module, more_follow: bool) -> Any:
     """Return the context of a micro-batch: gradients travel after the last one only."""
     if isinstance(module, TokenLosses):
         tell = getattr(module.model, "set_requires_gradient_sync", None)  # FSDP2's
