@@ -29,10 +29,10 @@ FALLBACK = (0.5, 1.0, 1.5)  # lmplz's discounts where the counts of counts give 
 class _Ngrams:
     """The distinct n-grams of one order, sorted. `prefix` and `suffix` number n-grams of the order below."""
 
-    prefix: I64
-    suffix: I64
-    word: I64
-    raw: I64  # occurrences
+    prefix: I32
+    suffix: I32
+    word: I32
+    raw: I32  # occurrences
     has_unknown: Bools
     from_begin: Bools  # the first word is <s>
 
@@ -50,7 +50,7 @@ def estimate(tokens: I32, n_words: int, min_counts: Sequence[int]) -> Estimate:
     """Estimate a model from lines of word numbers, each line `BEGIN_ID … END_ID`, all in one array.
 
     `min_counts` has an entry for each order from 2 on: n-grams seen less often are left out; it may not fall. Memory:
-    about 40 bytes for each token and order. The same tokens give the same model.
+    about 30 bytes for each token and order. The same tokens give the same model.
     """
     orders = _count(tokens, n_words, 1 + len(min_counts))
     discounts, fell_back, sections = [], [], []
@@ -89,22 +89,22 @@ def estimate(tokens: I32, n_words: int, min_counts: Sequence[int]) -> Estimate:
 
 def _count(tokens: I32, n_words: int, order: int) -> list[_Ngrams]:
     """Return the distinct n-grams of each order up to `order`; none goes over the end of a line."""
-    words = tokens.astype(np.int64)
-    place = np.arange(len(words))
-    begins = np.maximum.accumulate(np.where(words == BEGIN_ID, place, 0))
-    numbers = np.arange(n_words)
-    raw = np.bincount(words, minlength=n_words)
-    found = [_Ngrams(np.zeros_like(numbers), numbers, numbers, raw, numbers == UNKNOWN_ID, numbers == BEGIN_ID)]
-    number = words  # of the n-gram that ends at each token
+    place = np.arange(len(tokens), dtype=np.int32)
+    in_line = place - np.maximum.accumulate(np.where(tokens == BEGIN_ID, place, 0))
+    numbers = np.arange(n_words, dtype=np.int32)
+    raw = np.bincount(tokens, minlength=n_words).astype(np.int32)
+    nothing = np.zeros(n_words, np.int32)
+    found = [_Ngrams(nothing, nothing, numbers, raw, numbers == UNKNOWN_ID, numbers == BEGIN_ID)]
+    number = tokens  # of the n-gram that ends at each token
     for n in range(2, order + 1):
-        ends = place[place - begins >= n - 1]
-        keys = number[ends - 1] * n_words + words[ends]
-        distinct, first, inverse, raw = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
-        prefix, word, suffix = distinct // n_words, distinct % n_words, number[ends[first]]
-        last = found[-1]
+        ends = np.flatnonzero(in_line >= n - 1)
+        keys = number[ends - 1].astype(np.int64) * n_words + tokens[ends]
+        distinct, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+        prefix, word = (distinct // n_words).astype(np.int32), (distinct % n_words).astype(np.int32)
+        last, suffix = found[-1], number[ends[first]]
         has_unknown = last.has_unknown[prefix] | (word == UNKNOWN_ID)
-        found.append(_Ngrams(prefix, suffix, word, raw, has_unknown, last.from_begin[prefix]))
-        number = np.zeros(len(words), np.int64)
+        found.append(_Ngrams(prefix, suffix, word, counts.astype(np.int32), has_unknown, last.from_begin[prefix]))
+        number = np.zeros(len(tokens), np.int32)
         number[ends] = inverse
     return found
 
@@ -113,7 +113,7 @@ def _adjusted(orders: Sequence[_Ngrams], order: int) -> I64:
     """Return the counts an order is estimated from: of occurrences in the highest and after <s>, else of contexts."""
     grams = orders[order - 1]
     if order == len(orders):
-        counts = grams.raw.copy()
+        counts = grams.raw.astype(np.int64)
     else:
         contexts = np.bincount(orders[order].suffix, minlength=len(grams.raw))
         counts = np.where(grams.from_begin, grams.raw, contexts)

@@ -20,12 +20,13 @@ class NgramSettings:
     """What decides a model, beside the text. Raises InputError for values out of range.
 
     Order 5 is that of CCNet (Wenzek et al. 2020, arXiv:1911.00359, section 3.3), whose vocabulary has 65,536 pieces.
+    10,000,000 tokens need some 1.5 GB of memory at order 5.
     """
 
     order: Annotated[int, "words of the longest n-grams"] = 5
     vocab_size: Annotated[int, "words to know, the most frequent; others are one unknown word"] = 65_536
     min_counts: Annotated[str, "fewest occurrences of n-grams of 2, 3 … words; the last number goes on"] = "1 2"
-    max_tokens: Annotated[int, "tokens to learn from, of texts drawn by a hash; memory grows with them"] = 20_000_000
+    max_tokens: Annotated[int, "tokens to learn from, of texts drawn by a hash; more needs more memory"] = 10_000_000
     held_out_frac: Annotated[float, "share of the texts that is only measured on"] = 0.05
     split_by: Annotated[Literal["site", "text"], "hold out whole sites, where docs have a URL, or any text"] = "site"
     tokenizer: Annotated[Path | None, "a tokenizer.json that makes the tokens; words if not given"] = None

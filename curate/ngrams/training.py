@@ -38,7 +38,7 @@ def train_ngrams(
 
     `texts` is a file, folder, glob, list or run of text, as any input; a text counts once. The model has interpolated
     modified Kneser-Ney smoothing and any reader of ARPA files can use it. The same texts and settings give the same
-    bytes. Memory: the distinct words, and about 40 bytes for each token and order.
+    bytes. Memory: the distinct words, and about 30 bytes for each token and order.
 
     Raises InputError where `out` exists or there is too little text. Nothing is left of a training that failed.
     """

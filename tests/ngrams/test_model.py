@@ -105,6 +105,17 @@ def bundled_model(folder: Path) -> Path:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("kenlm") is None, reason="needs KenLM's library: pip install kenlm")
+@pytest.mark.parametrize("kind", ["probing", "trie"])
+def test_a_binary_of_kenlm_gives_what_its_arpa_file_gives(kind: str) -> None:
+    """The files were made of the ARPA file by KenLM's build_binary, as the two kinds of its tables."""
+    texts = pa.array(TEXTS, pa.string())
+    theirs = perplexities(texts, Path(__file__).with_name(f"kenlm_{kind}.bin"), None)
+    ours = perplexities(texts, MODEL, None)
+    assert [value is None for value in theirs] == [value is None for value in ours]
+    assert [v for v in theirs if v] == pytest.approx([v for v in ours if v], rel=1e-3, abs=0.1)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kenlm") is None, reason="needs KenLM's library: pip install kenlm")
 def test_what_kenlm_cannot_read_is_said(tmp_path: Path) -> None:
     path = tmp_path / "broken.bin"
     path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\0" + b"\0" * 200)
