@@ -91,11 +91,13 @@ class Language:
         return ("language", "language_score", *(("language_raw", "language_2") if self.agree_with else ()))
 
     def checks_columns(self, columns: Mapping[str, pa.DataType | None]) -> None:
-        """Raise InputError for a code that a model of one's own does not know."""
+        """Raise InputError for a file that is no model, and for a code that a model of one's own does not know."""
         from curate.models import language_codes
 
         if self.model is not None:
             self._check_codes(language_codes(self.model))
+        if self.agree_with is not None:
+            language_codes(self.agree_with)
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
         from curate.kernels.language.identify import identify, texts_of

@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -185,6 +185,51 @@ def test_model_is_the_pinned_one_and_its_labels_are_listed(tmp_path: Path) -> No
         load_fasttext(tmp_path / "junk.bin")
 
 
+@pytest.fixture(scope="module")
+def second_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of two languages whose labels are written as GlotLID writes them."""
+    import fasttext
+
+    folder = tmp_path_factory.mktemp("second")
+    lines = [f"__label__{label} {text}" for label, text in (("eng_Latn", EN), ("deu_Latn", DE))] * 300
+    (folder / "lines.txt").write_text("\n".join(lines), "utf-8")
+    # fewer than ten threads leave most of fastText's input matrix as memory was found
+    model = fasttext.train_supervised(str(folder / "lines.txt"), minn=2, maxn=3, bucket=5000, thread=10, verbose=0)
+    model.save_model(str(folder / "model.bin"))
+    return folder / "model.bin"
+
+
+def test_docs_on_which_two_models_disagree_are_dropped(second_model: Path) -> None:
+    texts = [EN, DE, FR, JA, "", "12"]
+    stage = Language(agree_with=second_model)
+    verdict = stage(batch_of(text=texts))
+    assert reasons(verdict) == [None, None, "models_disagree", "models_disagree", None, None]
+    second = verdict.columns["language_2"].to_pylist()
+    assert second[:2] == ["eng_Latn", "deu_Latn"]
+    assert second[4] is None
+    scores = verdict.columns["language_2_score"].to_pylist()
+    assert scores[3:] == [None] * 3  # no language of the second model is written in Kana, or without letters
+    stored = pa.RecordBatch.from_pydict({name: verdict.columns[name] for name in stage.decides_by})
+    assert stage.decide(stored).equals(verdict.drop_reason)
+    told = stage.explain("models_disagree", {"language_raw": "fr", "language_2": "eng_Latn"})
+    assert told == "language_raw = fr, language_2 = eng_Latn"
+    both = Language(keep=("en", "fr"), agree_with=second_model)(batch_of(text=texts))
+    assert reasons(both)[:3] == [None, "language_not_kept", "models_disagree"]
+
+
+def test_labels_of_a_model_of_ones_own_are_the_languages(second_model: Path) -> None:
+    columns = found([EN, DE], model=second_model, keep=("eng_Latn",))
+    assert columns["language"] == ["eng_Latn", "deu_Latn"]
+    with pytest.raises(InputError, match="'en'"):
+        Language(model=second_model, keep=("en",)).checks_columns({})
+
+
+def test_a_second_model_that_is_none_is_refused_before_any_text(tmp_path: Path) -> None:
+    (tmp_path / "junk.bin").write_bytes(b"junk" * 100)
+    with pytest.raises(InputError, match="not a fastText model"):
+        Language(agree_with=tmp_path / "junk.bin").checks_columns({})
+
+
 @given(st.lists(st.none() | st.text() | st.sampled_from(HOSTILE), max_size=4))
 @settings(deadline=None)
 def test_any_text_is_answered_and_its_spans_cover_it(texts: list[str | None]) -> None:
@@ -220,12 +265,30 @@ def test_spans_name_the_stretches_of_a_text_in_two_languages() -> None:
     assert found([None, "", "12"], spans=True)["language_spans"] == [[], [], []]
 
 
-@pytest.mark.slow
 def test_a_huge_text_takes_no_longer_than_reading_it() -> None:
     text = (EN + "\n") * 1_000_000
     columns = found([text], spans=True)
     assert columns["language"] == ["en"]
     assert [span["language"] for span in columns["language_spans"][0]] == ["en"]
+
+
+def macro_f1(truths: list[str], answers: list[str | None]) -> float:
+    right = Counter(truth for truth, answer in zip(truths, answers, strict=True) if truth == answer)
+    wanted, given = Counter(truths), Counter(answers)
+    return sum(2 * right[name] / (wanted[name] + given[name]) for name in wanted) / len(wanted)
+
+
+@pytest.mark.parametrize("kind", ["sentence", "word"])
+def test_raw_labels_are_no_worse_than_those_of_plain_fasttext_on_the_whole_text(kind: str) -> None:
+    with gzip.open(shared_data("lid", "lid-dev.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        docs = [doc for doc in map(json.loads, lines) if doc["kind"] == kind and doc["source"] == "lingua-rs"]
+    docs = [doc for doc in docs if SAME.get(doc["lang"], doc["lang"]) in LID_176_LANGUAGES]
+    truths, texts = [SAME.get(doc["lang"], doc["lang"]) for doc in docs], [doc["text"] for doc in docs]
+    predict = load_fasttext(asset("lid.176.ftz")).f.predict
+    plain = [
+        predict(text.replace("\n", " ") + "\n", 1, 0.0, "strict")[0][1].removeprefix("__label__") for text in texts
+    ]
+    assert macro_f1(truths, found(texts)["language_raw"]) >= macro_f1(truths, plain)
 
 
 def accuracy(kind: str) -> dict[str, float]:
