@@ -91,7 +91,8 @@ def macro_f1(truths: Sequence[str], answers: Sequence[str | None]) -> float:
 
 
 def batches(texts: Sequence[str]) -> list[pa.RecordBatch]:
-    return pa.table({"text": pa.array(texts, pa.string())}).to_batches(max_chunksize=BATCH_DOCS)
+    found: list[pa.RecordBatch] = pa.table({"text": pa.array(texts, pa.string())}).to_batches(max_chunksize=BATCH_DOCS)
+    return found
 
 
 def ours(texts: Sequence[str]) -> list[str | None]:
@@ -170,7 +171,7 @@ def print_speed(n_pages: int) -> None:
     mega = sum(len(text.encode()) for text in texts) / 1e6
     stage, parts = Language(), batches(texts)
     spans = Language(spans=True)
-    runs = {
+    runs: dict[str, Callable[[], Any]] = {
         "plain": lambda: plain(texts),
         "ours": lambda: [stage(part) for part in parts],
         "ours, spans": lambda: [spans(part) for part in parts],
