@@ -206,7 +206,7 @@ def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> No
             try:
                 check(types)
             except InputError as error:
-                raise RecipeError(f"step `{step.id}`: {error}", step.where) from error
+                raise RecipeError(str(error), step.where) from error
         missing = [name for name in step.spec.reads if name not in columns]
         if missing:
             writers = (
