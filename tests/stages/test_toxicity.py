@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError
 from curate.models import asset
-from curate.stages.toxicity import LEXICONS, Toxicity, _lexicon, _terms
+from curate.stages.toxicity import Toxicity
+from curate.toxicity.lexicon import LEXICONS, lexicon_of, terms_of
 from tests.helpers import batch_of, shared_data
 
 CLEAN = "the river runs past the old mill and the children feed the ducks there "
@@ -78,12 +79,12 @@ def test_columns_types_and_null_fraction_without_words() -> None:
     assert verdict.columns["toxic_word_frac"].to_pylist() == [0.25, None, None, None]
     for batch in (batch_of(text=["x"]), batch_of(text=[])):
         columns = Toxicity()(batch).columns
-        assert {name: column.type for name, column in columns.items()} == dict(Toxicity.writes)  # type: ignore[attr-defined]
+        assert {name: column.type for name, column in columns.items()} == dict(Toxicity().writes)
 
 
 def test_every_listed_term_is_found_or_ambiguous() -> None:
     for code in LEXICONS:
-        listed, ambiguous = _terms(code)
+        listed, ambiguous = terms_of(code)
         assert listed, code
         terms = sorted(listed)
         counts = Toxicity(lexicon=(code,))(batch_of(text=[f"... {term} ..." for term in terms])).columns["toxic_words"]
@@ -109,7 +110,7 @@ texts = st.lists(words | st.text(max_size=5), max_size=12).map(" ".join)
 @given(texts)
 @settings(max_examples=200)
 def test_prescan_misses_nothing_the_count_finds(text: str) -> None:
-    assert hits(text) == _lexicon(("en",)).count(text)
+    assert hits(text) == lexicon_of(("en",)).count(text)
 
 
 @given(st.lists(texts, max_size=5))

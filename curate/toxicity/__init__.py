@@ -1,0 +1,1 @@
+"""The tiers of the toxicity step: word lists, the shipped classifier, a model of one's own."""
