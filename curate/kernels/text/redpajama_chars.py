@@ -25,7 +25,8 @@ from curate.kernels.text.redpajama_tables import (
 
 # Numba freezes global arrays into the code it compiles, which spares every call their dozens of arguments.
 BLOCK_OF, FLAGS, CODES, RANKS = character_tables()
-CAPITAL_SIGMA, FINAL_SIGMA = ord("Σ"), ord("ς")
+# Typed, since Numba compiles a function again for each literal it is called with.
+CAPITAL_SIGMA, FINAL_SIGMA, NO_RANK = np.int64(ord("Σ")), np.int64(ord("ς")), np.int64(0)
 
 # A word in the making: the hash and the number of its characters so far, and the run of marks it ends in.
 STATE = np.dtype(
@@ -136,15 +137,15 @@ def add_char(state: Record, doc: Bytes, i: Int, code: Int, flags: Int, dropping:
     if index == 0:
         if HANGUL <= code < HANGUL + N_HANGUL:
             syllable = code - HANGUL
-            add_code(state, doc, 0x1100 + syllable // 588, 0, i)
-            add_code(state, doc, 0x1161 + syllable % 588 // 28, 0, i)
+            add_code(state, doc, 0x1100 + syllable // 588, NO_RANK, i)
+            add_code(state, doc, 0x1161 + syllable % 588 // 28, NO_RANK, i)
             if syllable % 28:
-                add_code(state, doc, 0x11A7 + syllable % 28, 0, i)
+                add_code(state, doc, 0x11A7 + syllable % 28, NO_RANK, i)
         else:
             add_code(state, doc, code, (flags >> RANK_SHIFT) & RANK_BITS, i)
         return
     if code == CAPITAL_SIGMA and is_final_sigma(doc, i, dropping):
-        add_code(state, doc, FINAL_SIGMA, 0, i)
+        add_code(state, doc, FINAL_SIGMA, NO_RANK, i)
         return
     for k in range(CODES.shape[1]):
         if CODES[index, k] == 0:

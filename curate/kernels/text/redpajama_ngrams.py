@@ -139,7 +139,7 @@ def count_ngrams(words: Records, n_words: Int, room: Room, out: Ints) -> None:
         at[k] = k
         gram[k] = words[k].hash
     out[N_UNIQUE] = count_copies(at, n_words, gram, copies, first, table, mask, generation)
-    steps = 0
+    steps: Int = np.int64(0)
     for k in range(n_words):
         if first[k] == k:
             for c in range(2, np.int64(copies[k]) + 1):

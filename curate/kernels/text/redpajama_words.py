@@ -58,8 +58,8 @@ JAVASCRIPT = np.uint64(word_hash("javascript"))
 LOREM = np.frombuffer(b"lorem", np.uint8).copy()
 IPSUM = np.frombuffer(b"ipsum", np.uint8).copy()
 BLANK = np.uint8(ord(" "))
-SHARP, FULL_STOP, OPEN, CLOSE, ELLIPSIS = ord("#"), ord("."), ord("{"), ord("}"), ord("…")
-CLOSING_QUOTE = ord("”")
+SHARP, FULL_STOP, OPEN, CLOSE = ord("#"), ord("."), ord("{"), ord("}")
+ELLIPSIS, CLOSING_QUOTE = np.int64(ord("…")), np.int64(ord("”"))  # typed: one is_at serves both
 BULLETS = np.array([ord(bullet) for bullet in "•‣▶◀◦■□▪▫–"], np.int64)
 SHORT_LINE = 3  # C4 as datatrove has it drops lines of fewer words
 

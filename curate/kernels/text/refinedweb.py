@@ -32,13 +32,14 @@ MAX_EDITED_WORDS = 10
 MAX_EDITED_BYTES = 1 << 16  # a line of ten words that is longer stays as it is: a stated difference
 
 NEWLINE, COMMA, FULL_STOP, KILO, MILLION, BILLION = ord("\n"), ord(","), ord("."), ord("k"), ord("m"), ord("b")
+BEFORE, NUMBER, UNIT, SPACES, AFTER = range(5)  # how far `is_counter` has come
 LOWER_CASE = 0x20  # the bit by which an ASCII letter differs from its capital
 COUNTED = (
     "likes", "shares", "comments", "retweets", "reposts", "quotes", "bookmarks", "upvotes", "downvotes", "downloads",
     "views", "followers",
 )  # fmt: skip
 PHRASES = ("items in cart", "read more...", "sign-in", *COUNTED)
-IN_CART, READ_MORE, SIGN_IN, FIRST_COUNTED = range(4)
+IN_CART, READ_MORE, SIGN_IN, FIRST_COUNTED = np.arange(4)  # typed: one is_phrase serves all
 TEXT = np.zeros((len(PHRASES), 13), np.uint8)
 for _row, _phrase in zip(TEXT, PHRASES, strict=True):
     _row[: len(_phrase)] = np.frombuffer(_phrase.encode(), np.uint8)
@@ -86,44 +87,39 @@ def is_counter(line: Bytes, i: Int, end: Int) -> bool:
 
     White space and other characters that are of no word may stand on both sides.
     """
-    flags = n_bytes = np.int64(0)
+    state = BEFORE
     while i < end:
         flags, n_bytes = class_at(line, i)
-        if flags & WORD:
-            break
+        if state == BEFORE and flags & WORD:
+            if not flags & DECIMAL:
+                return False
+            state = NUMBER
+        elif state == NUMBER and not (flags & DECIMAL or line[i] in (COMMA, FULL_STOP)):
+            state = UNIT if line[i] | LOWER_CASE in (KILO, MILLION, BILLION) else SPACES if flags & SPACE else AFTER
+            if state == AFTER:
+                return False
+        elif state == UNIT:
+            if not flags & SPACE:
+                return False
+            state = SPACES
+        elif state == SPACES and not flags & SPACE:
+            n_bytes = counted_bytes(line, i, end)
+            if n_bytes == 0:
+                return False
+            state = AFTER
+        elif state == AFTER and flags & WORD:
+            return False
         i += n_bytes
-    if not flags & DECIMAL:
-        return False
-    while i < end:
-        flags, n_bytes = class_at(line, i)
-        if not (flags & DECIMAL or line[i] in (COMMA, FULL_STOP)):
-            break
-        i += n_bytes
-    if i < end and line[i] | LOWER_CASE in (KILO, MILLION, BILLION):
-        i += 1
-    space = i
-    while i < end:
-        flags, n_bytes = class_at(line, i)
-        if not flags & SPACE:
-            break
-        i += n_bytes
-    if i == space:
-        return False
-    for which in range(FIRST_COUNTED, SIZE.size):
-        if is_phrase(line, i, end, which):
-            return is_no_word(line, i + SIZE[which], end)
-    return False
+    return state == AFTER
 
 
 @njit(nogil=True)
-def is_no_word(line: Bytes, i: Int, end: Int) -> bool:
-    """Return whether no letter, digit or underscore stands in line[i:end]."""
-    while i < end:
-        flags, n_bytes = class_at(line, i)
-        if flags & WORD:
-            return False
-        i += n_bytes
-    return True
+def counted_bytes(line: Bytes, i: Int, end: Int) -> Int:
+    """Return the length of the word of COUNTED that begins at byte i, 0 where there is none."""
+    for which in range(FIRST_COUNTED, SIZE.size):
+        if is_phrase(line, i, end, which):
+            return SIZE[which]
+    return np.int64(0)
 
 
 @njit(nogil=True)
@@ -153,21 +149,6 @@ def judge(doc: Bytes, start: Int) -> tuple[Int, Int, Int]:
     if n_words < MIN_WORDS:
         return i, n_words, N_SHORT
     return i, n_words, KEPT
-
-
-@njit(nogil=True)
-def count_words(line: Bytes, i: Int, end: Int) -> Int:
-    """Return how many words stand in line[i:end] between white space."""
-    n = 0
-    in_word = False
-    while i < end:
-        flags, n_bytes = class_at(line, i)
-        spaced = flags & SPACE != 0
-        if not (spaced or in_word):
-            n += 1
-        in_word = not spaced
-        i += n_bytes
-    return n
 
 
 @njit(nogil=True)
@@ -213,29 +194,29 @@ def more_follows(doc: Bytes, i: Int, nothing: Bytes) -> bool:
 
 
 @njit(nogil=True)
-def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes, line_read: Bytes) -> tuple[Int, Int]:
+def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes) -> tuple[Int, Int]:
     """Copy doc[start:end] to `line` and cut the three phrases from it; return the bounds of what is left.
 
-    `Read more...` goes from the end, `Sign-in` from the start, each with a white space. `line_read` is `line`.
+    `Read more...` goes from the end, `Sign-in` from the start, each with a white space.
     """
     b, _ = cut_cart(doc, start, end, line)
     a = np.int64(0)
-    _, stripped = strip(line_read[:b], a, b)
+    _, stripped = strip(line[:b], a, b)
     more = stripped - SIZE[READ_MORE]
-    if is_phrase(line_read, more, stripped, READ_MORE) and (stripped == b or not more_follows(doc, end + 1, line[:0])):
-        b = space_before(line_read, a, more)
-    first, _ = strip(line_read[:b], a, b)
-    if (first == a or is_first) and is_phrase(line_read, first, b, SIGN_IN):
+    if is_phrase(line, more, stripped, READ_MORE) and (stripped == b or not more_follows(doc, end + 1, line[:0])):
+        b = space_before(line, a, more)
+    first, _ = strip(line[:b], a, b)
+    if (first == a or is_first) and is_phrase(line, first, b, SIGN_IN):
         a = first + SIZE[SIGN_IN]
         if a < b:
-            flags, n_bytes = class_at(line_read, a)
+            flags, n_bytes = class_at(line, a)
             if flags & SPACE:
                 a += n_bytes
     return a, b
 
 
 @njit(nogil=True)
-def correct_lines(doc: Bytes, line: Bytes, line_read: Bytes, kept: Bytes, at: Int, row: Ints) -> Int:
+def correct_lines(doc: Bytes, line: Bytes, kept: Bytes, at: Int, row: Ints) -> Int:
     """Fill row[:8]; if `kept` has room, write what remains of the doc to kept[at:]. Return where it ends."""
     row[:] = 0
     n_left = i = np.int64(0)
@@ -251,11 +232,11 @@ def correct_lines(doc: Bytes, line: Bytes, line_read: Bytes, kept: Bytes, at: In
             continue
         a, b, edited = np.int64(0), end - start, False
         if 0 < n_words <= MAX_EDITED_WORDS and b <= MAX_EDITED_BYTES:
-            a, b = cut_line(doc, start, end, n_left == 0, line, line_read)
+            a, b = cut_line(doc, start, end, n_left == 0, line)
             edited = b - a != end - start
             if edited:
                 row[N_EDITED] += 1
-                n_words = count_words(line_read, a, b)
+                _, n_words, _ = judge(line[a:b], np.int64(0))
                 if n_words == 0:
                     continue
         n_left += n_words
@@ -282,7 +263,7 @@ def refinedweb_kernel() -> Kernel:
         nothing = room.line[:0]
         for d in range(docs.valid.size):
             if docs.valid[d]:
-                correct_lines(doc_of(docs, d), room.line, room.line_read, nothing, np.int64(0), out[d])
+                correct_lines(doc_of(docs, d), room.line, nothing, np.int64(0), out[d])
 
     return run
 
@@ -293,7 +274,7 @@ def edit_kernel() -> Kernel:
     digest = source_digest()
 
     @njit(cache=True, nogil=True)
-    def run(docs: Docs, line: Bytes, line_read: Bytes, kept: Bytes, kept_read: Bytes, ends: Ints) -> None:
+    def run(docs: Docs, line: Bytes, kept: Bytes, ends: Ints) -> None:
         if digest == 0:
             return
         row = np.zeros(N_COUNTS, np.int64)
@@ -301,8 +282,8 @@ def edit_kernel() -> Kernel:
             begin = ends[d]
             ends[d + 1] = begin
             if docs.valid[d]:
-                at = correct_lines(doc_of(docs, d), line, line_read, kept, begin, row)
-                start, end = strip(kept_read[:at], begin, at)
+                at = correct_lines(doc_of(docs, d), line, kept, begin, row)
+                start, end = strip(kept[:at], begin, at)
                 for k in range(start, end):
                     kept[begin + k - start] = kept[k]
                 ends[d + 1] = begin + end - start
@@ -315,10 +296,8 @@ def refinedweb_text(text: pa.Array) -> pa.Array:
     docs = docs_of(text)
     line = np.empty(MAX_EDITED_BYTES, np.uint8)
     kept = np.empty(int(docs.offsets[-1] - docs.offsets[0]) + 1, np.uint8)
-    line_read, kept_read = line[:], kept[:]
-    line_read.flags.writeable = kept_read.flags.writeable = False
     ends = np.zeros(len(text) + 1, np.int64)
-    edit_kernel()(docs, line, line_read, kept, kept_read, ends)
+    edit_kernel()(docs, line, kept, ends)
     left = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(kept)).cast(pa.string())
     return pc.if_else(text.is_valid(), left, pa.scalar(None, pa.string()))
 
