@@ -51,7 +51,7 @@ STEPS: Mapping[str, Entry] = {
         "curate.stages.quality", "Quality", "stage", "Drop docs by a published set of rules, or by rules of your own."
     ),
     "toxicity": Entry(
-        "curate.stages.toxicity", "Toxicity", "stage", "Score toxic vocabulary by density, not by single words."
+        "curate.stages.toxicity", "Toxicity", "stage", "Score toxic words or sentences; drop docs dense with them."
     ),
     "model_quality": Entry(
         "curate.stages.model_quality", "ModelQuality", "stage", "Score each doc with a classifier of good text."

@@ -51,7 +51,13 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
         {"rules": [{"signal": "n_lines", "per": "n_text_chars", "min": 0.001, "max": 0.1, "reason": "lines"}]},
         {"rules": [{"signal": "offset_bytes", "max": 30, "reason": "late"}]},
     ),
-    "toxicity": ({}, {"min_toxic_words": 1, "max_toxic_word_frac": 0.0, "lexicon": ["en", "de", "fr"]}),
+    "toxicity": (
+        {},
+        {"min_toxic_words": 1, "max_toxic_word_frac": 0.0, "lexicon": ["en", "de", "fr"]},
+        {"method": "c4"},
+        {"method": "classifier", "spans": True, "min_toxic_sentences": 1},
+        {"method": "model", "model": CLASSIFIER, "labels": ["cc"], "min_sentence_score": 0.2},
+    ),
     "model_quality": ({"model": CLASSIFIER}, {"model": CLASSIFIER, "min_score": 0.5, "label": "cc", "column": "cc"}),
     "perplexity": (
         {"model": NGRAMS},

@@ -108,6 +108,10 @@ def test_spans_are_the_toxic_sentences_in_bytes() -> None:
     assert [text.encode()[span["start"] : span["end"]].decode() for span in hate] == [HATE]
     assert hate[0]["score"] == columns["toxicity_score"][0].as_py() >= DEFAULT_MIN_SENTENCE_SCORE
     assert columns["n_toxic_sentences"].to_pylist() == [1]
+    without = Toxicity(method="classifier")(batch_of(text=[text, CLEAN]))
+    beside = Toxicity(method="classifier", spans=True)(batch_of(text=[text, CLEAN]))
+    for name, column in without.columns.items():
+        assert column.equals(beside.columns[name]), name
 
 
 def test_no_single_sentence_drops_a_page_and_density_decides() -> None:

@@ -58,9 +58,8 @@ def score(texts: pa.Array, model: Linear, least: Sequence[int], *, spans: bool =
     out = (n_sentences, n_over, best)
     _score(data, starts, char_table(), leet_table(), *model, limits, *out, found)
     if spans and n_over.any():
-        rows = np.flatnonzero(n_over.any(axis=1))
         found = np.zeros((int(n_over.sum()), 5), np.int64)
-        n_sentences[rows], n_over[rows] = 0, 0
+        n_sentences[:], n_over[:] = 0, 0
         _score(data, starts, char_table(), leet_table(), *model, limits, *out, found)
     return Scores(n_sentences, n_over, best, found)
 
