@@ -19,6 +19,7 @@ import numpy.typing as npt
 from curate.errors import InputError
 
 U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 
@@ -36,8 +37,9 @@ _FNV_BASIS, _FNV_PRIME = 2166136261, 16777619  # FNV-1a, 32 bits
 class Model(NamedTuple):
     """What the compiled passes need of a model; arrays and numbers only."""
 
-    rows: F32  # [n_rows, dim]: words, then buckets of n-grams
-    row_of: I32  # [bucket]: the row of a bucket that survived pruning, else -1; empty where nothing was pruned
+    rows: F32  # [n_rows, dim]: words, then the buckets of n-grams that are kept, in order
+    kept: U64  # [bucket / 64]: a bit for each bucket that survived pruning; empty where nothing was pruned
+    kept_before: I32  # [bucket / 64]: how many did before these 64
     slots: I32  # [power of two]: hash table of the words, -1 where empty
     word_starts: I32  # [n_words + 1]: where a word begins in word_bytes
     word_bytes: U8
@@ -102,13 +104,16 @@ class _Reader:
         rows = self._quantised() if quantised else self._plain(in_file=True)
         outputs = self._quantised() if self._one("?") and quantised else self._plain(in_file=False)
         left, right = _huffman(counts) if loss == TREE else (np.empty(0, np.int32), np.empty(0, np.int32))
-        row_of = _row_of(pruned, n_buckets, len(words))
-        self._check(rows, outputs, row_of, len(words), len(labels), n_buckets)
+        self._check(rows, outputs, pruned, len(words), len(labels), n_buckets)
+        kept, kept_before = np.empty(0, np.uint64), np.empty(0, np.int32)
+        if pruned is not None:
+            kept, kept_before = _kept(pruned[:, 0], n_buckets)
+            rows = np.concatenate([rows[: len(words)], rows[len(words) + pruned[np.argsort(pruned[:, 0]), 1]]])
         slots, starts = _word_table(words)
         end_row = words.index(END) if END in words else -1
         word_bytes = np.frombuffer(b"".join(words), np.uint8)
         shape = (end_row, len(words), n_buckets, min_chars, max_chars, word_ngrams, loss)
-        model = Model(rows, row_of, slots, starts, word_bytes, *shape, outputs, left, right)
+        model = Model(rows, kept, kept_before, slots, starts, word_bytes, *shape, outputs, left, right)
         return FastText(model, tuple(labels))
 
     def _dictionary(self) -> tuple[list[bytes], list[str], list[int], I32 | None]:
@@ -168,10 +173,16 @@ class _Reader:
         return rows
 
     @staticmethod
-    def _check(rows: F32, outputs: F32, row_of: I32, n_words: int, n_labels: int, n_buckets: int) -> None:
+    def _check(rows: F32, outputs: F32, pruned: I32 | None, n_words: int, n_labels: int, n_buckets: int) -> None:
         """Raise ValueError where a row could be asked for that is not there: compiled code does not look."""
-        last = int(row_of.max(initial=-1)) if len(row_of) else n_words + n_buckets - 1
-        if n_buckets < 0 or len(rows) < n_words or last >= len(rows):
+        if pruned is not None and (
+            pruned.min(initial=0) < 0
+            or pruned[:, 0].max(initial=-1) >= n_buckets
+            or len(np.unique(pruned[:, 0])) < len(pruned)
+        ):
+            raise ValueError("its list of pruned n-grams is wrong")
+        n_rows = n_words + (n_buckets if pruned is None else int(pruned[:, 1].max(initial=-1)) + 1)
+        if n_buckets < 0 or len(rows) < n_rows:
             raise ValueError("its input matrix is too small")
         if len(outputs) < n_labels or outputs.shape[1] != rows.shape[1]:
             raise ValueError("its output matrix does not fit")
@@ -190,14 +201,15 @@ class _Reader:
         return found
 
 
-def _row_of(pruned: I32 | None, n_buckets: int, n_words: int) -> I32:
-    if pruned is None:
-        return np.empty(0, np.int32)
-    row_of = np.full(max(n_buckets, 1), -1, np.int32)
-    if len(pruned) and (pruned.min() < 0 or pruned[:, 0].max() >= n_buckets):
-        raise ValueError("its list of pruned n-grams is out of range")
-    row_of[pruned[:, 0]] = pruned[:, 1] + n_words
-    return row_of
+def _kept(buckets: I32, n_buckets: int) -> tuple[U64, I32]:
+    """Return a bit for each bucket, and for each 64 of them how many bits are set before: a few hundred KB in all."""
+    n_blocks = n_buckets // 64 + 1
+    flags = np.zeros((n_blocks, 64), np.bool_)
+    flags.ravel()[buckets] = True
+    kept = np.packbits(flags, axis=1, bitorder="little").view("<u8").ravel().astype(np.uint64)
+    before = np.zeros(n_blocks, np.int32)
+    before[1:] = np.cumsum(flags.sum(axis=1))[:-1]
+    return kept, before
 
 
 def _word_table(words: Sequence[bytes]) -> tuple[I32, I32]:

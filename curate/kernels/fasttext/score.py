@@ -22,6 +22,7 @@ compiled: Any = functools.partial(numba.njit, nogil=True, boundscheck=False)
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)  # FNV-1a, 32 bits
 _WORD_NGRAM = np.uint64(116049371)
 _BEGIN, _END = np.uint8(ord("<")), np.uint8(ord(">"))
+_ONE = np.uint64(1)
 _END_HASH = np.uint32(word_hash(END)).astype(np.int32)
 _WIDTH = 16  # lid.176 has rows of 16 numbers
 _TINY = 1e-5  # fastText's std_log adds it
@@ -42,7 +43,22 @@ def _mixed(h, byte):  # type: ignore[no-untyped-def]
 @compiled()
 def _row(model, bucket):  # type: ignore[no-untyped-def]
     """Return the row of an n-gram's bucket, -1 where it was pruned."""
-    return model.row_of[bucket] if model.row_of.size else np.int32(model.n_words + bucket)
+    if model.kept.size == 0:
+        return np.int32(model.n_words + bucket)
+    block, bit = bucket >> 6, np.uint64(bucket & 63)
+    bits = model.kept[block]
+    if not (bits >> bit) & _ONE:
+        return np.int32(-1)
+    return np.int32(model.n_words + model.kept_before[block] + _n_ones(bits & ((_ONE << bit) - _ONE)))
+
+
+@compiled()
+def _n_ones(bits):  # type: ignore[no-untyped-def]
+    """Return how many bits are set."""
+    bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @compiled()

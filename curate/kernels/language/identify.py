@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Texts within a buffer of UTF-8."""
+    """Texts within a buffer of UTF-8; arrays that cannot be written to, for numba another type than those that can."""
 
     data: npt.NDArray[np.uint8]
     starts: I64  # [n]
@@ -60,10 +60,18 @@ def texts_of(column: pa.Array) -> Texts:
     """Return the texts of a string column; null is empty."""
     column = column.cast(pa.large_string()).fill_null("")
     _, offsets, data = column.buffers()
-    if len(column) == 0 or offsets is None:
-        return Texts(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
-    bounds = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    return Texts(np.frombuffer(data if data is not None else b"", np.uint8), bounds[:-1], bounds[1:])
+    bounds = np.zeros(1, np.int64)
+    if offsets is not None and len(column):
+        bounds = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    return read_only(np.frombuffer(data if data is not None else b"", np.uint8), bounds[:-1], bounds[1:])
+
+
+def read_only(data: npt.NDArray[np.uint8], starts: I64, ends: I64) -> Texts:
+    """Return texts over views of these arrays."""
+    texts = Texts(data[:], starts[:], ends[:])
+    for array in texts:
+        array.flags.writeable = False
+    return texts
 
 
 def identify(texts: Texts, identifier: Identifier, n_pieces: int = N_PIECES) -> Found:

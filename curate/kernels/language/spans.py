@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curate.kernels.fasttext.score import compiled
-from curate.kernels.language.identify import I64, Found, Identifier, Texts, identify
+from curate.kernels.language.identify import I64, Found, Identifier, Texts, identify, read_only
 
 MIN_PARAGRAPH_BYTES = 64
 MAX_PARAGRAPHS = 128  # of one text, so of its spans too
@@ -77,7 +77,7 @@ def paragraphs(texts: Texts) -> tuple[Texts, I64]:
     starts = np.empty_like(ends)
     starts[1:] = ends[:-1]
     starts[bounds[:-1][np.diff(bounds) > 0]] = texts.starts[np.diff(bounds) > 0]
-    return Texts(texts.data, starts, ends), bounds
+    return read_only(texts.data, starts, ends), bounds
 
 
 @compiled(cache=True)
