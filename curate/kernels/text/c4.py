@@ -12,7 +12,7 @@ from numba import njit
 
 from curate.kernels.text.lines import ends_in_stops, next_line
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
-from curate.kernels.text.primitives import Bytes, Int, Records, class_of, decode
+from curate.kernels.text.primitives import Bytes, Int, Records, class_at
 from curate.kernels.text.tables import MAX_CHUNK_BYTES, SPACE, UNICODE_DIGIT
 from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE, segment
 from curate.signals import C4_VARIANTS
@@ -20,7 +20,8 @@ from curate.signals import C4_VARIANTS
 Limits = npt.NDArray[np.float64]
 
 OPEN_BRACKET, CLOSE_BRACKET, CURLY, BLANK, NEWLINE = ord("["), ord("]"), ord("{"), ord(" "), ord("\n")
-HAS_LOREM_IPSUM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY = 1, 2, 4, 8
+HAS_LOREM_IPSUM, HAS_JAVASCRIPT, HAS_POLICY, HAS_CURLY, HAS_BRACKET = 1, 2, 4, 8, 16
+TO_LOWER = np.uint8(32)
 
 # A phrase is looked for only where one of its rare letters stands: (phrase, index of that letter, meaning).
 PHRASES = (
@@ -67,11 +68,14 @@ for _row, (_phrase, _, _) in zip(TEXT, PHRASES, strict=True):
 SIZE = np.array([len(phrase) for phrase, _, _ in PHRASES], np.int64)
 RARE_AT = np.array([rare for _, rare, _ in PHRASES], np.int64)
 MEANING = np.array([meaning for _, _, meaning in PHRASES], np.int64)
-IS_RARE = np.zeros(256, np.bool_)
-IS_RARE[CURLY] = True
+# The lower-case letter that follows a rare one in its phrases; rare letters have but one such.
+FOLLOWS = np.zeros(256, np.uint8)
+FOLLOWS[[CURLY, OPEN_BRACKET]] = CURLY, OPEN_BRACKET
 for _phrase, _rare, _meaning in PHRASES:
     if _meaning:
-        IS_RARE[[_phrase[_rare], _phrase[_rare] - 32]] = True  # lower and upper case
+        _letter, _next = _phrase[_rare : _rare + 2]
+        assert FOLLOWS[_letter] in (0, _next)
+        FOLLOWS[[_letter, _letter - 32]] = _next
 
 
 @njit(nogil=True)
@@ -91,13 +95,16 @@ def phrase_at(line: Bytes, k: Int, end: Int, which: Int, fold_case: bool) -> boo
 
 @njit(nogil=True)
 def find_faults(line: Bytes, start: Int, end: Int) -> Int:
-    """Return which of the phrases, and the curly bracket, line[start:end] holds (HAS_… bits)."""
+    """Return which of the phrases, and whether `{` and `[`, line[start:end] holds (HAS_… bits)."""
     faults = 0
     for k in range(start, end):
-        if not IS_RARE[line[k]]:
+        follows = FOLLOWS[line[k]]
+        if follows == 0:
             continue
-        if line[k] == CURLY:
-            faults |= HAS_CURLY
+        if follows in (CURLY, OPEN_BRACKET):
+            faults |= HAS_CURLY if follows == CURLY else HAS_BRACKET
+            continue
+        if k + 1 == end or line[k + 1] | TO_LOWER != follows:
             continue
         for which in range(SIZE.size):
             meaning = MEANING[which]
@@ -112,8 +119,8 @@ def citation_bytes(line: Bytes, k: Int, end: Int) -> Int:
     """Return the length of the citation mark at the bracket k: `[12]`, `[]`, `[edit]`, `[citation needed]`; else 0."""
     i = k + 1
     while i < end and line[i] != CLOSE_BRACKET:
-        code, n_bytes = decode(line, i)
-        if not class_of(code) & UNICODE_DIGIT:
+        flags, n_bytes = class_at(line, i)
+        if not flags & UNICODE_DIGIT:
             break
         i += n_bytes
     if i < end and line[i] == CLOSE_BRACKET:
@@ -141,20 +148,12 @@ def copy_without_citations(line: Bytes, start: Int, end: Int, out: Bytes, at: In
 
 
 @njit(nogil=True)
-def spaced_words(line: Bytes, start: Int, end: Int) -> tuple[Int, Int, bool]:
-    """Return (words of line[start:end] between white space, characters of the longest, whether `[` stands there)."""
+def spaced_words(line: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
+    """Return (words of line[start:end] between white space, characters of the longest)."""
     n = size = longest = 0
-    bracket = False
     i = start
     while i < end:
-        byte = line[i]
-        if 0x20 < byte < 0x7F:
-            n_bytes = 1
-            flags = 0
-            bracket |= byte == OPEN_BRACKET
-        else:
-            code, n_bytes = decode(line, i)
-            flags = class_of(code)
+        flags, n_bytes = class_at(line, i)
         i += n_bytes
         if flags & SPACE:
             size = 0
@@ -162,7 +161,20 @@ def spaced_words(line: Bytes, start: Int, end: Int) -> tuple[Int, Int, bool]:
         n += int(size == 0)
         size += 1
         longest = max(longest, size)
-    return n, longest, bracket
+    return n, longest
+
+
+@njit(nogil=True)
+def touching_words(words: Records, first: Int, n: Int) -> tuple[Int, Int]:
+    """Return what `spaced_words` does, from the words of a line: those that touch are one between white space."""
+    n_spaced = longest = size = 0
+    for k in range(first, n):
+        if k == first or words[k].start > words[k - 1].end:
+            n_spaced += 1
+            size = 0
+        size += words[k].n_chars
+        longest = max(longest, size)
+    return n_spaced, longest
 
 
 @njit(nogil=True)
@@ -227,7 +239,7 @@ def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: 
             row[at + LOREM_IPSUM] += 1
         elif faults & HAS_CURLY and not faults & HAS_JAVASCRIPT:
             row[at + CURLY_BRACKET] += 1
-        elif not faults:
+        elif not faults & ~HAS_BRACKET:
             row[at + KEPT] += 1
             kept = True
     return kept
@@ -244,11 +256,12 @@ def add_sentences(
 
 
 @njit(nogil=True)
-def cited_line(doc: Bytes, start: Int, end: Int, room: Room) -> Int:
-    """Copy doc[start:end] without citation marks to room.line; return its length, -1 where it is too long to copy."""
-    if end - start > room.line.size:
-        return -1
-    return copy_without_citations(doc, start, end, room.line, 0)
+def may_keep(rules: Limits, n_words: Int, longest: Int) -> bool:
+    """Return whether any set of rules might keep a line of so many words, citation marks and all."""
+    for v in range(rules.shape[0]):  # noqa: SIM110 (numba compiles no generator)
+        if keeps(rules[v], n_words, n_words, longest, MARK):
+            return True
+    return False
 
 
 @njit(nogil=True)
@@ -264,18 +277,23 @@ def c4_lines(doc: Bytes, words: Records, rules: Limits, room: Room, row: Ints) -
         first_word = next_word
         while next_word < words.size and words[next_word].start < end:
             next_word += 1
-        n_words, longest, bracket = spaced_words(doc, start, end)
-        size = cited_line(doc, start, end, room) if bracket else end - start
-        if size < 0:
-            return False
+        n_words, longest = touching_words(words, first_word, next_word)
+        if not may_keep(rules, n_words, longest):
+            continue
+        faults = find_faults(doc, start, end)
+        size = end - start
+        if faults & HAS_BRACKET:
+            if size > room.line.size:
+                return False
+            size = copy_without_citations(doc, start, end, room.line, 0)
         if size == end - start:
-            ending, faults = ends_sentence(doc, start, end), find_faults(doc, start, end)
+            ending = ends_sentence(doc, start, end)
             if count_line(rules, n_words, n_words, longest, ending, faults, row):
                 n_sentences = count_sentences(doc, words, first_word, next_word, end)
                 add_sentences(rules, n_words, n_words, longest, ending, n_sentences, row)
             continue
         line = room.line_read[:size]
-        n_clean, _, _ = spaced_words(line, 0, size)
+        n_clean, _ = spaced_words(line, 0, size)
         ending, faults = ends_sentence(line, 0, size), find_faults(line, 0, size)
         if count_line(rules, n_words, n_clean, longest, ending, faults, row):
             n = segment(line, room.line_words, room.chars, room.ends, room.line_words.size - 2 * MAX_CHUNK_BYTES)

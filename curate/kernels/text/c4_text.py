@@ -10,6 +10,8 @@ from numba import njit
 
 from curate.kernels.text.c4 import (
     COUNTS,
+    HAS_BRACKET,
+    Limits,
     LineRules,
     copy_without_citations,
     counting,
@@ -48,7 +50,7 @@ def c4_text(text: pa.Array, rules: LineRules) -> pa.Array:
 
 
 @njit(nogil=True)
-def edit(doc: Bytes, kept: Bytes, kept_read: Bytes, begin: Int, rules: Ints) -> Int:
+def edit(doc: Bytes, kept: Bytes, kept_read: Bytes, begin: Int, rules: Limits) -> Int:
     """Write the lines of `doc` that stay to kept[begin:]; return where they end.
 
     A line is copied before it is judged, since what stands around a citation mark may make a phrase.
@@ -57,14 +59,15 @@ def edit(doc: Bytes, kept: Bytes, kept_read: Bytes, begin: Int, rules: Ints) -> 
     i = 0
     while i < doc.size:
         start, end, i = next_line(doc, i)
-        n_words, longest, _ = spaced_words(doc, start, end)
+        n_words, longest = spaced_words(doc, start, end)
         if n_words < rules[0] or longest > rules[2]:
             continue
         line = at + 1 if at > begin else at
         line_end = copy_without_citations(doc, start, end, kept, line)
-        n_clean, _, _ = spaced_words(kept_read, line, line_end)
+        n_clean, _ = spaced_words(kept_read, line, line_end)
         ending = ends_sentence(kept_read, line, line_end)
-        if keeps(rules, n_words, n_clean, longest, ending) and not find_faults(kept_read, line, line_end):
+        faults = find_faults(kept_read, line, line_end) & ~HAS_BRACKET
+        if not faults and keeps(rules, n_words, n_clean, longest, ending):
             if line > at:
                 kept[at] = NEWLINE
             at = line_end
@@ -80,7 +83,7 @@ def edit_kernel() -> Kernel:
     digest = source_digest()
 
     @njit(cache=True, nogil=True)
-    def run(docs: Docs, kept: Bytes, kept_read: Bytes, rules: Ints, ends: Ints) -> None:
+    def run(docs: Docs, kept: Bytes, kept_read: Bytes, rules: Limits, ends: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):

@@ -7,20 +7,11 @@ import functools
 from numba import njit
 
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, class_of, decode, is_at
+from curate.kernels.text.primitives import Bytes, Int, chars_in, class_at, is_at
 from curate.kernels.text.tables import LETTER, MARK, SPACE, SYMBOL, UNICODE_DIGIT, UPPER
 
 NEWLINE, SHARP, FULL_STOP, BLANK = ord("\n"), ord("#"), ord("."), ord(" ")
 ELLIPSIS = ord("…")
-
-
-@njit(nogil=True)
-def count_chars(doc: Bytes) -> Int:
-    """Return the number of characters: bytes that do not continue one."""
-    n = 0
-    for k in range(doc.size):
-        n += int(doc[k] & 0xC0 != 0x80)
-    return n
 
 
 @njit(nogil=True)
@@ -81,7 +72,7 @@ def characters_kernel() -> Kernel:
                 continue
             doc = doc_of(docs, d)
             row = out[d]
-            row[0] = count_chars(doc)
+            row[0] = chars_in(doc, 0, doc.size)
             row[1] = count_newlines(doc)
             row[2] = row[0] - row[1]
             row[3], row[4], n_spaced = count_symbols(doc)
@@ -107,8 +98,7 @@ def classes_kernel() -> Kernel:
             row[:] = 0
             i = 0
             while i < doc.size:
-                code, n_bytes = decode(doc, i)
-                flags = class_of(code)
+                flags, n_bytes = class_at(doc, i)
                 row[0] += int(flags & LETTER != 0)
                 row[1] += int(flags & UPPER != 0)
                 row[2] += int(flags & UNICODE_DIGIT != 0)

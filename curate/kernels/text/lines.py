@@ -1,8 +1,8 @@
 """Signals of lines and paragraphs: bullets, ellipses, how lines end, and which of them repeat.
 
-Four notions of a line are kept apart, as their sources do: str.splitlines (datatrove's bullets and ellipses, C4), pieces
-between runs of newlines (datatrove's repetition), lines between single newlines (FineWeb, dolma), and these stripped
-(DCLM, in `lines_dclm.py`). One table serves all that do not strip, since equal lines are equal under each of them.
+Four notions of a line are kept apart, as their sources do: str.splitlines (datatrove's bullets and ellipses, C4),
+pieces between runs of newlines (datatrove's repetition), lines between single newlines (FineWeb, dolma), and these
+stripped (DCLM, in `lines_dclm.py`). One table serves all that do not strip: equal lines are equal under each of them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from numba import njit
 from curate.kernels.text.characters import count_newlines
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
 from curate.kernels.text.primitives import (
-    BASE,
-    ONE,
+    FLAT_FLAGS,
     Bytes,
     Int,
     Records,
-    class_of,
-    decode,
+    chars_in,
+    class_at,
+    find_byte,
+    hash_piece,
     insert,
     is_at,
     slots_for,
@@ -33,6 +34,11 @@ from curate.signals import MAX_LINES
 NEWLINE, CARRIAGE_RETURN, HYPHEN, FULL_STOP, STAR = ord("\n"), ord("\r"), ord("-"), ord("."), ord("*")
 BULLET, ELLIPSIS = ord("•"), ord("…")
 MAX_SHORT_LINE_CHARS = 30  # FineWeb's short_line_length
+
+# Bytes that begin one of the characters str.splitlines breaks at.
+MAY_BREAK = np.zeros(256, np.bool_)
+MAY_BREAK[:128] = FLAT_FLAGS[:128] & LINE_BREAK != 0
+MAY_BREAK[[char.encode()[0] for char in "\x85\u2028\u2029"]] = True
 
 
 @njit(nogil=True)
@@ -49,27 +55,21 @@ def next_line(doc: Bytes, i: Int) -> tuple[Int, Int, Int]:
 
     A blank line has start == end. The caller asks only while i < doc.size.
     """
-    start = -1
-    end = i
+    first = i
+    n_bytes = 0
     while i < doc.size:
-        byte = doc[i]
-        if 0x20 < byte < 0x7F:
-            n_bytes = 1
-            flags = 0
-        else:
-            code, n_bytes = decode(doc, i)
-            flags = class_of(code)
+        if not MAY_BREAK[doc[i]]:
+            i += 1
+            continue
+        flags, n_bytes = class_at(doc, i)
         if flags & LINE_BREAK:
-            if byte == CARRIAGE_RETURN and i + 1 < doc.size and doc[i + 1] == NEWLINE:
+            if doc[i] == CARRIAGE_RETURN and i + 1 < doc.size and doc[i + 1] == NEWLINE:
                 n_bytes = 2
-            i += n_bytes
             break
-        if not flags & SPACE:
-            if start < 0:
-                start = i
-            end = i + n_bytes
         i += n_bytes
-    return (start if start >= 0 else end), end, i
+        n_bytes = 0
+    start, end = strip(doc, first, i)
+    return start, end, i + n_bytes
 
 
 @njit(nogil=True)
@@ -97,46 +97,41 @@ def repeated_paragraphs(doc: Bytes, table: Records, mask: Int, generation: Int) 
     """
     start, end = strip(doc, 0, doc.size)
     n = n_repeated = repeated_chars = 0
-    i = start
     while True:
-        h = np.uint64(0)
-        n_chars = 0
-        while i < end and not (doc[i] == NEWLINE and doc[i + 1] == NEWLINE):  # a stripped text ends in no newline
-            h = h * BASE + np.uint64(doc[i]) + ONE
-            n_chars += int(doc[i] & 0xC0 != 0x80)
-            i += 1
+        stop = find_byte(doc, start, end, NEWLINE)
+        while stop < end and doc[stop + 1] != NEWLINE:  # a stripped text ends in no newline
+            stop = find_byte(doc, stop + 1, end, NEWLINE)
         n += 1
-        _, was_there = insert(table, mask, generation, h)
+        _, was_there = insert(table, mask, generation, hash_piece(doc, start, stop))
         if was_there:
             n_repeated += 1
-            repeated_chars += n_chars
-        if i >= end:
+            repeated_chars += chars_in(doc, start, stop)
+        start = stop
+        while start < end and doc[start] == NEWLINE:
+            start += 1
+        if start >= end:
             return n, n_repeated, repeated_chars
-        while doc[i] == NEWLINE:
-            i += 1
 
 
 @njit(nogil=True)
-def read_line(doc: Bytes, start: Int) -> tuple[Int, Int, Int, bool, bool]:
-    """Return (end, hash, characters, whether blank, whether it ends in terminal punctuation) up to the next newline."""
-    h = np.uint64(0)
-    n_chars = 0
-    blank = True
-    i = last = start
-    while i < doc.size and doc[i] != NEWLINE:
-        byte = doc[i]
-        h = h * BASE + np.uint64(byte) + ONE
-        if byte & 0xC0 != 0x80:
-            n_chars += 1
-            last = i
-            if blank:
-                code, _ = decode(doc, i)
-                blank = class_of(code) & SPACE != 0
-        i += 1
-    if i == start:
-        return i, h, 0, True, False
-    code, _ = decode(doc, last)
-    return i, h, n_chars, blank, class_of(code) & TERMINAL != 0
+def is_blank(doc: Bytes, start: Int, end: Int) -> bool:
+    """Return whether doc[start:end] is nothing but white space."""
+    while start < end:
+        flags, n_bytes = class_at(doc, start)
+        if not flags & SPACE:
+            return False
+        start += n_bytes
+    return True
+
+
+@njit(nogil=True)
+def last_class(doc: Bytes, start: Int, end: Int) -> Int:
+    """Return the class bits of the last character of doc[start:end], which is not empty."""
+    k = end - 1
+    while k > start and doc[k] & 0xC0 == 0x80:
+        k -= 1
+    flags, _ = class_at(doc, k)
+    return flags
 
 
 @njit(nogil=True)
@@ -150,22 +145,24 @@ def walk_lines(doc: Bytes, table: Records, mask: Int, generation: Int, row: Ints
     i = 0
     while i <= doc.size:
         start = i
-        end, h, n_chars, blank, terminal = read_line(doc, start)
+        end = find_byte(doc, start, doc.size, NEWLINE)
         i = end + 1
         n_lines += 1
-        if not blank:
-            n_filled += 1
-            n_terminal += int(terminal)
-            n_short += int(n_chars <= MAX_SHORT_LINE_CHARS)
-        if n_chars == 0:
+        if start == end:
             n_empty += 1
             continue
+        n_chars = chars_in(doc, start, end)
+        blank = is_blank(doc, start, end)
+        if not blank:
+            n_filled += 1
+            n_terminal += int(last_class(doc, start, end) & TERMINAL != 0)
+            n_short += int(n_chars <= MAX_SHORT_LINE_CHARS)
         n_pieces += 1
         n_bullets += int(doc[start] == STAR or doc[start] == HYPHEN)
         n_ellipses += int(is_at(doc, max(end - 3, start), end, ELLIPSIS))
         if mask < 0:
             continue
-        slot, was_there = insert(table, mask, generation, h)
+        slot, was_there = insert(table, mask, generation, hash_piece(doc, start, end))
         if not was_there:
             table[slot].first = 0
             continue

@@ -10,7 +10,18 @@ from numba import njit
 from curate.kernels.text.characters import count_newlines, is_spaced_ellipsis
 from curate.kernels.text.lines import ends_in_stops
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, insert, is_at, slots_for, strip
+from curate.kernels.text.primitives import (
+    Bytes,
+    Int,
+    Records,
+    chars_in,
+    find_byte,
+    hash_piece,
+    insert,
+    is_at,
+    slots_for,
+    strip,
+)
 from curate.signals import MAX_LINES
 
 NEWLINE, HYPHEN, STAR = ord("\n"), ord("-"), ord("*")
@@ -18,23 +29,11 @@ BULLET, CIRCLE, ELLIPSIS = ord("•"), ord("●"), ord("…")
 
 
 @njit(nogil=True)
-def hash_piece(doc: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
-    """Return (hash, characters) of doc[start:end]."""
-    h = np.uint64(0)
-    n_chars = 0
-    for k in range(start, end):
-        h = h * BASE + np.uint64(doc[k]) + ONE
-        n_chars += int(doc[k] & 0xC0 != 0x80)
-    return h, n_chars
-
-
-@njit(nogil=True)
 def piece_end(doc: Bytes, i: Int, min_newlines: Int) -> Int:
     """Return where `min_newlines` (1 or 2) newlines in a row stand, from byte i on, or the end."""
-    while i < doc.size:
-        if doc[i] == NEWLINE and (min_newlines == 1 or (i + 1 < doc.size and doc[i + 1] == NEWLINE)):
-            break
-        i += 1
+    i = find_byte(doc, i, doc.size, NEWLINE)
+    while min_newlines == 2 and i < doc.size and not (i + 1 < doc.size and doc[i + 1] == NEWLINE):
+        i = find_byte(doc, i + 1, doc.size, NEWLINE)
     return i
 
 
@@ -49,16 +48,16 @@ def count_pieces(doc: Bytes, min_newlines: Int, table: Records, mask: Int, gener
         i = stop + min_newlines
         if start == end:
             continue
-        h, n_chars = hash_piece(doc, start, end)
+        n_chars = chars_in(doc, start, end)
         n += 1
         chars += n_chars
         first = doc[start]
-        if first == HYPHEN or first == STAR or is_at(doc, start, end, BULLET) or is_at(doc, start, end, CIRCLE):
+        if first in (HYPHEN, STAR) or is_at(doc, start, end, BULLET) or is_at(doc, start, end, CIRCLE):
             bullets += 1
         last = max(end - 3, start)
         spaced = is_spaced_ellipsis(doc, max(end - 5, start), end)
         ellipses += int(spaced or ends_in_stops(doc, start, end) or is_at(doc, last, end, ELLIPSIS))
-        slot, was_there = insert(table, mask, generation, h)
+        slot, was_there = insert(table, mask, generation, hash_piece(doc, start, end))
         if was_there:
             copies = 1 if table[slot].first else 2  # the first copy counts as soon as there is a second
             copied += copies

@@ -78,7 +78,7 @@ def run_passes(text: pa.Array, passes: Sequence[Pass]) -> dict[str, pa.Array]:
     """Return int64[n_docs] for each column of the passes; compiles or loads their kernels even if there is no doc."""
     docs = docs_of(text)
     kernels = [one.kernel() for one in passes]
-    segmenters = {words: _segmenter(words) for one in passes if (words := one.words) is not None}
+    segmenters = {one.words: _segmenter(one.words) for one in passes if one.words is not None}
     outs = [np.full((len(text), len(one.columns)), -1, np.int64) for one in passes]
     for first, last in _groups(docs.offsets):
         group = Docs(docs.data, docs.offsets[first : last + 1], docs.valid[first:last])

@@ -1,4 +1,9 @@
-"""Signals of n-grams: the most frequent one, and how much of the text repeats, as datatrove, DCLM and dolma count it."""
+"""Signals of n-grams: the most frequent one, and how much of a text repeats, as datatrove, DCLM and dolma count it.
+
+An n-gram can stand twice only where both (n - 1)-grams in it do, so each order looks at what is left of the one before.
+datatrove's greedy count joins words with nothing between, where that does not hold; there a look at the first KEY_BYTES
+bytes finds most places that cannot repeat.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +13,27 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, source_digest, words_of
-from curate.kernels.text.primitives import MIX, Int, Records, insert, mixed, power_of, slots_for
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
+from curate.kernels.text.primitives import (
+    BYTE,
+    MIX,
+    Bytes,
+    Int,
+    Records,
+    eight_at,
+    insert,
+    mixed,
+    power_of,
+    slots_for,
+)
 from curate.signals import DUP, TOP, WORDS
 
 Hashes = npt.NDArray[np.uint64]
+Positions = npt.NDArray[np.int32]
 FIRST_TOP, LAST_TOP, FIRST_DUP, LAST_DUP = TOP[0], TOP[-1], DUP[0], DUP[-1]
+N_TOPS = 3 * len(TOP)
+KEY_BYTES = 16
+LONG = np.uint64(64)
 
 
 @njit(nogil=True)
@@ -25,145 +45,210 @@ def sum_chars(words: Records, total: Ints) -> None:
 
 
 @njit(nogil=True)
-def lengthen(words: Records, order: Int, gram: Hashes) -> None:
-    """Make gram[k], the hash of the n-gram of order - 1 words at k, that of `order` words; order 1 starts."""
-    if order == 1:
-        for k in range(words.size):
-            gram[k] = mixed(words[k].hash)
-    else:
-        for k in range(words.size - order + 1):
-            gram[k] = gram[k] * MIX + mixed(words[k + order - 1].hash)
+def count_copies(
+    at: Positions,
+    n_at: Int,
+    gram: Hashes,
+    where: Positions,
+    copies: Positions,
+    table: Records,
+    mask: Int,
+    generation: Int,
+) -> Int:
+    """Count the n-grams at the positions at[:n_at], whose hashes are gram[position]; return the highest count.
 
-
-@njit(nogil=True)
-def count_ngrams(n_grams: Int, mask: Int, room: Room) -> Int:
-    """Fill room.where[k] with where the n-gram at k stands first, room.count there with its count.
-
-    Returns the highest count.
+    Fills where[j] with the first position of the n-gram at at[j], and copies[first position] with its count.
     """
-    room.generation[0] += 1
-    generation = room.generation[0]
     highest = np.int32(0)
-    for k in range(n_grams):
-        slot, was_there = insert(room.table, mask, generation, room.gram[k])
+    for j in range(n_at):
+        k = at[j]
+        slot, was_there = insert(table, mask, generation, gram[k])
         if not was_there:
-            room.table[slot].first = k
-            room.count[k] = 0
-        first = room.table[slot].first
-        room.where[k] = first
-        room.count[first] += 1
-        highest = max(highest, room.count[first])
+            table[slot].first = k
+            copies[k] = 0
+        first = table[slot].first
+        where[j] = first
+        copies[first] += 1
+        highest = max(highest, copies[first])
     return np.int64(highest)
 
 
 @njit(nogil=True)
-def most_frequent(n_grams: Int, order: Int, highest: Int, room: Room) -> tuple[Int, Int]:
+def lengthen(
+    words: Records, at: Positions, n_at: Int, gram: Hashes, where: Positions, copies: Positions, order: Int
+) -> Int:
+    """Keep the positions where an n-gram of one word more may repeat, gram[position] being its hash; return how many.
+
+    `order` is the length of the n-grams counted last.
+    """
+    n_kept = 0
+    for j in range(n_at - 1):
+        k = at[j]
+        if at[j + 1] == k + 1 and copies[where[j]] > 1 and copies[where[j + 1]] > 1:
+            at[n_kept] = k
+            gram[k] = gram[k] * MIX + mixed(words[k + order].hash)
+            n_kept += 1
+    return n_kept
+
+
+@njit(nogil=True)
+def most_frequent(
+    at: Positions, n_at: Int, where: Positions, copies: Positions, highest: Int, total: Ints, order: Int
+) -> tuple[Int, Int]:
     """Return (first position of the first of the most frequent n-grams, characters of the longest of them)."""
     best = longest = np.int64(-1)
-    for k in range(n_grams):
-        if room.where[k] == k and room.count[k] == highest:
+    for j in range(n_at):
+        k = np.int64(at[j])
+        if where[j] == k and copies[k] == highest:
             if best < 0:
                 best = k
-            longest = max(longest, room.total[k + order] - room.total[k])
+            longest = max(longest, total[k + order] - total[k])
     return best, longest
 
 
 @njit(nogil=True)
-def top_ngrams(words: Records, room: Room, out: Ints) -> None:
-    """Fill out[3 i : 3 i + 3] for order i + 2: length times count of the most frequent n-gram.
-
-    The first of the most frequent with the blanks between its words, the same without, and the longest of them, which is
-    0 where none repeats. `room.total` is filled.
-    """
-    mask = slots_for(words.size) - 1
-    lengthen(words, 1, room.gram)
-    highest = np.int64(2)
-    for order in range(FIRST_TOP, LAST_TOP + 1):
-        at = 3 * (order - FIRST_TOP)
-        n_grams = words.size - order + 1
-        out[at : at + 3] = 0
-        if n_grams <= 0:
-            continue
-        lengthen(words, order, room.gram)
-        best = longest = np.int64(0)
-        if highest > 1:
-            highest = count_ngrams(n_grams, mask, room)
-            best, longest = most_frequent(n_grams, order, highest, room)
-        # Where no n-gram repeats, no longer one does: the first is the most frequent.
-        n_chars = room.total[best + order] - room.total[best]
-        out[at], out[at + 1] = (n_chars + order - 1) * highest, n_chars * highest
-        out[at + 2] = longest * highest if highest > 1 else 0
-
-
-@njit(nogil=True)
-def greedy_ngrams(words: Records, room: Room, out: Ints) -> None:
-    """Fill out[i] for order i + 5 with the characters in repeated n-grams, as datatrove counts.
-
-    Greedy from the left: a repetition jumps over its n words, so no character counts twice. Words are joined with
-    nothing between, so "ab c" repeats "a bc"; a longer n-gram can repeat where no shorter one does.
-    """
-    mask = slots_for(words.size) - 1
-    for k in range(words.size):
-        room.gram[k] = words[k].hash
-    for order in range(2, LAST_DUP + 1):
-        n_grams = words.size - order + 1
-        for k in range(n_grams):
-            word = words[k + order - 1]
-            room.gram[k] = room.gram[k] * power_of(np.int64(word.end) - word.start) + word.hash
-        if order < FIRST_DUP:
-            continue
-        n_chars = np.int64(0)
-        room.generation[0] += 1
-        k = 0
-        while k < n_grams:
-            _, was_there = insert(room.table, mask, room.generation[0], room.gram[k])
-            if was_there:
-                n_chars += room.total[k + order] - room.total[k]
-                k += order
-            else:
-                k += 1
-        out[order - FIRST_DUP] = n_chars
-
-
-@njit(nogil=True)
-def all_copies(n_grams: Int, order: Int, room: Room) -> tuple[Int, Int]:
+def all_copies(
+    at: Positions, n_at: Int, where: Positions, copies: Positions, total: Ints, order: Int
+) -> tuple[Int, Int]:
     """Return the characters in n-grams that stand more than once: (each word once, overlaps counted again)."""
     once = overlapping = end = np.int64(0)
-    for k in range(n_grams):
-        if room.count[room.where[k]] > 1:
-            once += room.total[k + order] - room.total[max(k, end)]
-            overlapping += room.total[k + order] - room.total[k]
+    for j in range(n_at):
+        if copies[where[j]] > 1:
+            k = np.int64(at[j])
+            once += total[k + order] - total[max(k, end)]
+            overlapping += total[k + order] - total[k]
             end = k + order
     return once, overlapping
 
 
 @njit(nogil=True)
-def repeated_ngrams(words: Records, room: Room, out: Ints) -> None:
-    """Fill out[3 i : 3 i + 3] for order i + 5: characters in n-grams that stand more than once, and in all n-grams.
+def count_ngrams(words: Records, room: Room, row: Ints) -> None:
+    """Fill row[3 i : 3 i + 3] for order i + 2 up to 4, then row[9 + 3 i : …] for order i + 5 up to 10; see the columns.
 
-    Each word once (DCLM), overlaps counted again (dolma), all n-grams, overlaps counted again (dolma's denominator).
+    Of the most frequent n-gram length times count: the first with the blanks between its words, the same without, and
+    the longest, 0 where none repeats. Then characters in n-grams that stand more than once: each word once (DCLM),
+    overlaps counted again (dolma); and characters of all n-grams, overlaps counted again (dolma's denominator).
     """
+    gram, total, copies, where, at, table = room.gram, room.total, room.count, room.where, room.at, room.table
+    n = words.size
+    mask = slots_for(n) - 1
+    generation = room.generation[0]
+    row[:] = 0
+    sum_chars(words, total)
+    for k in range(n - 1):
+        at[k] = k
+        gram[k] = mixed(words[k].hash) * MIX + mixed(words[k + 1].hash)
+    n_at = n - 1
+    for order in range(FIRST_TOP, LAST_DUP + 1):
+        if n < order:
+            break
+        generation += 1
+        highest = count_copies(at, n_at, gram, where, copies, table, mask, generation)
+        if order <= LAST_TOP:
+            column = 3 * (order - FIRST_TOP)
+            best = longest = np.int64(0)
+            if highest > 1:
+                best, longest = most_frequent(at, n_at, where, copies, highest, total, order)
+            n_chars = total[best + order] - total[best]  # where none repeats, the first is the most frequent
+            row[column] = (n_chars + order - 1) * max(highest, 1)
+            row[column + 1] = n_chars * max(highest, 1)
+            row[column + 2] = longest * highest
+        else:
+            column = N_TOPS + 3 * (order - FIRST_DUP)
+            row[column], row[column + 1] = all_copies(at, n_at, where, copies, total, order)
+            for k in range(order):
+                row[column + 2] += total[n - k] - total[k]
+        n_at = lengthen(words, at, n_at, gram, where, copies, order)
+    room.generation[0] = generation
+
+
+@njit(nogil=True)
+def key_at(doc: Bytes, start: Int, n: Int, low: Int, high: Int) -> tuple[Int, Int]:
+    """Return the first KEY_BYTES bytes (two numbers) of a word of n bytes at `start` and of what follows."""
+    first = eight_at(doc, start, n)
+    if n < 8:
+        bits = BYTE * np.uint64(n)
+        return first | low << bits, low >> (LONG - bits) | high << bits
+    if n == 8:
+        return first, low
+    second = eight_at(doc, start + 8, n - 8)
+    return first, second | low << (BYTE * np.uint64(n - 8)) if n < KEY_BYTES else second
+
+
+@njit(nogil=True)
+def find_repeatable(doc: Bytes, words: Records, room: Room, generation: Int) -> Int:
+    """Fill room.at with the positions where words, joined, may begin a repetition of at least 5; return how many.
+
+    A run of KEY_BYTES bytes or more repeats only where its first KEY_BYTES bytes do. Shorter runs may repeat anywhere.
+    room.total is filled.
+    """
+    total, copies, where, at, table = room.total, room.count, room.where, room.at, room.table
     mask = slots_for(words.size) - 1
-    for order in range(1, FIRST_DUP):
-        lengthen(words, order, room.gram)
-    highest = np.int64(2)
+    low = high = np.uint64(0)
+    for k in range(words.size - 1, -1, -1):
+        start = np.int64(words[k].start)
+        low, high = key_at(doc, start, np.int64(words[k].end) - start, low, high)
+        slot, was_there = insert(table, mask, generation, mixed(high) * MIX + low)
+        if not was_there:
+            table[slot].first = k
+            copies[k] = 0
+        where[k] = table[slot].first
+        copies[table[slot].first] += 1
+    n_at = 0
+    for k in range(words.size - FIRST_DUP + 1):
+        if copies[where[k]] > 1 or total[k + FIRST_DUP] - total[k] < KEY_BYTES:
+            at[n_at] = k
+            n_at += 1
+    return n_at
+
+
+@njit(nogil=True)
+def join(words: Records, start: Int, end: Int) -> Int:
+    """Return the hash of words[start:end], joined with nothing between."""
+    h = np.uint64(0)
+    for k in range(start, end):
+        h = h * power_of(np.int64(words[k].end) - words[k].start) + words[k].hash
+    return h
+
+
+@njit(nogil=True)
+def greedy_ngrams(doc: Bytes, words: Records, room: Room, row: Ints) -> None:
+    """Fill row[i] for order i + 5 with the characters in repeated n-grams, as datatrove counts.
+
+    Greedy from the left: a repetition jumps over its n words, so no character counts twice. Words are joined with
+    nothing between, so "ab c" repeats "a bc"; a longer n-gram can repeat where no shorter one does.
+    """
+    row[:] = 0
+    if words.size < FIRST_DUP:
+        return
+    gram, total, at, table = room.gram, room.total, room.at, room.table
+    sum_chars(words, total)
+    mask = slots_for(words.size) - 1
+    generation = room.generation[0] + 1
+    n_at = find_repeatable(doc, words, room, generation)
+    for j in range(n_at):
+        gram[j] = join(words, at[j], at[j] + FIRST_DUP - 1)
     for order in range(FIRST_DUP, LAST_DUP + 1):
-        at = 3 * (order - FIRST_DUP)
-        n_grams = words.size - order + 1
-        out[at : at + 3] = 0
-        if n_grams <= 0:
-            continue
-        for k in range(n_grams):
-            out[at + 2] += room.total[k + order] - room.total[k]
-        if highest > 1:  # else no longer n-gram repeats either
-            lengthen(words, order, room.gram)
-            highest = count_ngrams(n_grams, mask, room)
-            out[at], out[at + 1] = all_copies(n_grams, order, room)
+        generation += 1
+        free = np.int64(0)  # the first position that no repetition has jumped over
+        for j in range(n_at):
+            last = np.int64(at[j]) + order - 1
+            if last >= words.size:
+                break
+            word = words[last]
+            gram[j] = gram[j] * power_of(np.int64(word.end) - word.start) + word.hash
+            if at[j] < free:
+                continue
+            _, was_there = insert(table, mask, generation, gram[j])
+            if was_there:
+                row[order - FIRST_DUP] += total[last + 1] - total[at[j]]
+                free = last + 1
+    room.generation[0] = generation
 
 
 @functools.cache
-def top_kernel() -> Kernel:
-    """Fill `top_ngrams`."""
+def counting_kernel() -> Kernel:
+    """Fill `count_ngrams`."""
     digest = source_digest()
 
     @njit(cache=True, nogil=True)
@@ -172,9 +257,7 @@ def top_kernel() -> Kernel:
             return
         for d in range(docs.valid.size):
             if words.measured[d]:
-                own = words_of(words, d)
-                sum_chars(own, room.total)
-                top_ngrams(own, room, out[d])
+                count_ngrams(words_of(words, d), room, out[d])
 
     return run
 
@@ -190,49 +273,22 @@ def greedy_kernel() -> Kernel:
             return
         for d in range(docs.valid.size):
             if words.measured[d]:
-                own = words_of(words, d)
-                sum_chars(own, room.total)
-                greedy_ngrams(own, room, out[d])
+                greedy_ngrams(doc_of(docs, d), words_of(words, d), room, out[d])
 
     return run
 
 
-@functools.cache
-def repeated_kernel() -> Kernel:
-    """Fill `repeated_ngrams`."""
-    digest = source_digest()
-
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
-        if digest == 0:
-            return
-        for d in range(docs.valid.size):
-            if words.measured[d]:
-                own = words_of(words, d)
-                sum_chars(own, room.total)
-                repeated_ngrams(own, room, out[d])
-
-    return run
-
-
-def _tops(v: str) -> tuple[str, ...]:
-    return tuple(f"top{n}_chars__{v}{end}" for n in TOP for end in ("", "_first", "_longest"))
-
-
-def _repeated(v: str) -> tuple[str, ...]:
-    return tuple(
-        name
-        for n in DUP
-        for name in (f"dup{n}_chars__{v}_all", f"dup{n}_chars__{v}_overlapping", f"ngram{n}_chars__{v}")
-    )
+def _columns(v: str) -> tuple[str, ...]:
+    tops = [f"top{n}_chars__{v}{end}" for n in TOP for end in ("", "_first", "_longest")]
+    dups = [(f"dup{n}_chars__{v}_all", f"dup{n}_chars__{v}_overlapping", f"ngram{n}_chars__{v}") for n in DUP]
+    return (*tops, *(name for names in dups for name in names))
 
 
 PASSES = tuple(
     made
     for v in WORDS
     for made in (
-        Pass(v, _tops(v), top_kernel),
+        Pass(v, _columns(v), counting_kernel),
         Pass(v, tuple(f"dup{n}_chars__{v}_greedy" for n in DUP), greedy_kernel),
-        Pass(v, _repeated(v), repeated_kernel),
     )
 )

@@ -2,8 +2,8 @@
 
 A family's module holds `PASSES`, a tuple of `Pass`; `measure.FAMILIES` names the module. A pass's kernel is called for
 a group of docs as `kernel(docs, words, room, out)`: it fills out[d, c], the c-th of the pass's columns for doc d, and
-leaves -1 where it measured nothing (null). A pass with `words` finds them cut in `words`; a family with words of its own
-registers a segmenter in its module's `SEGMENTERS`, called as `segmenter(docs, words, room, max_words)`.
+leaves -1 where it measured nothing (null). A pass with `words` finds them cut in `words`; a family with words of its
+own registers a segmenter in its module's `SEGMENTERS`, called as `segmenter(docs, words, room, max_words)`.
 
 Write a kernel as a function that builds it:
 
@@ -55,7 +55,7 @@ class Docs(NamedTuple):
 
 
 class Words(NamedTuple):
-    """The words of a group: those of doc d are word[first[d] : first[d + 1]], their bytes counted from the doc's start."""
+    """The words of a group: those of doc d are word[first[d] : first[d + 1]], counted in bytes from the doc's start."""
 
     word: Records  # see `words.WORD`
     first: Ints  # [n + 1]
@@ -69,8 +69,9 @@ class Room(NamedTuple):
     generation: Ints  # [1] the last generation used in `table`
     gram: npt.NDArray[np.uint64]  # [n words]
     total: Ints  # [n words + 1]
-    count: npt.NDArray[np.int32]  # [n words]
+    count: npt.NDArray[np.int32]  # type: ignore[assignment]  # [n words]; hides tuple.count, which nobody needs
     where: npt.NDArray[np.int32]  # [n words]
+    at: npt.NDArray[np.int32]  # [n words]
     chars: Records  # [MAX_CHUNK_BYTES + 1], see `words.CHAR`
     ends: Ints  # [MAX_CHUNK_BYTES + 1]
     line: Bytes  # a copy of a line, to be changed

@@ -6,21 +6,28 @@ Numba turns uint64 with int64 into float64, so every hash constant is a typed np
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from curate.kernels.text.tables import HASH_BASE, HASH_MIX, SPACE, tables
 
 # Numba freezes global arrays into the code it compiles, which spares every call their dozens of arguments.
 BLOCK_OF, FLAGS, KEY, KIND, PIECES, PATTERNS, STOP_HASH, POWERS = tables()
+FLAT_FLAGS = FLAGS.reshape(-1)  # begins with those of ASCII
 
 BASE = np.uint64(HASH_BASE)
 MIX = np.uint64(HASH_MIX)
 ONE = np.uint64(1)
 HALF = np.uint64(32)
+BYTE = np.uint64(8)
+EIGHT_ONES, EIGHT_TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+IS_LITTLE_ENDIAN = sys.byteorder == "little"
 REPLACEMENT = 0xFFFD
 
 # Numba infers the types inside a kernel; these names are for the reader, since NumPy's stubs know no record fields.
@@ -53,10 +60,34 @@ def decode(doc: Bytes, i: Int) -> tuple[Int, Int]:
     return (code, 4) if code < 0x110000 else (REPLACEMENT, 4)
 
 
+@intrinsic
+def _load_eight(_context: Any, doc: Any, at: Any) -> Any:
+    """Return doc[at:at + 8] as one number, the first byte lowest on most machines; the caller stays within the text."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, at = args
+        base = context.make_array(signature.args[0])(context, builder, array).data
+        place = builder.bitcast(builder.gep(base, [at]), ir.IntType(64).as_pointer())
+        return builder.load(place, align=1)
+
+    return types.uint64(doc, types.int64), emit
+
+
+load_eight: Any = _load_eight
+
 @njit(nogil=True)
 def class_of(code: Int) -> Int:
     """Return the class bits of a code point."""
-    return np.int64(FLAGS[BLOCK_OF[code >> 7], code & 127])
+    return np.int64(FLAT_FLAGS[np.int64(BLOCK_OF[code >> 7]) << 7 | code & 127])
+
+
+@njit(nogil=True)
+def class_at(doc: Bytes, i: Int) -> tuple[Int, Int]:
+    """Return (class bits, bytes) of the character at byte i."""
+    if doc[i] < 0x80:
+        return np.int64(FLAT_FLAGS[doc[i]]), 1
+    code, n_bytes = decode(doc, i)
+    return class_of(code), n_bytes
 
 
 @njit(nogil=True)
@@ -95,6 +126,53 @@ def find_exception(h: Int) -> Int:
 
 
 @njit(nogil=True)
+def eight_at(doc: Bytes, start: Int, n: Int) -> Int:
+    """Return up to eight bytes doc[start:start + n] as a number, the first byte lowest."""
+    if start + 8 <= doc.size and IS_LITTLE_ENDIAN:
+        value = load_eight(doc, start)
+        return value if n >= 8 else value & ((ONE << (BYTE * np.uint64(n))) - ONE)
+    value = np.uint64(0)
+    for k in range(min(n, 8)):
+        value |= np.uint64(doc[start + k]) << (BYTE * np.uint64(k))
+    return value
+
+
+@njit(nogil=True)
+def hash_piece(doc: Bytes, start: Int, end: Int) -> Int:
+    """Return a hash of doc[start:end], eight bytes at a time; it tells pieces apart, but hashes do not join."""
+    h = np.uint64(end - start) * BASE
+    while start < end:
+        h = (h ^ eight_at(doc, start, end - start)) * MIX
+        h ^= h >> HALF
+        start += 8
+    return h
+
+
+@njit(nogil=True)
+def find_byte(doc: Bytes, i: Int, end: Int, byte: Int) -> Int:
+    """Return where `byte` stands in doc[i:end], `end` where it does not."""
+    if IS_LITTLE_ENDIAN:
+        pattern = EIGHT_ONES * np.uint64(byte)
+        while i + 8 <= end:
+            differs = load_eight(doc, i) ^ pattern
+            if (differs - EIGHT_ONES) & ~differs & EIGHT_TOPS:  # a zero byte: one of the eight is it
+                break
+            i += 8
+    while i < end and doc[i] != byte:
+        i += 1
+    return i
+
+
+@njit(nogil=True)
+def chars_in(doc: Bytes, start: Int, end: Int) -> Int:
+    """Return the number of characters of doc[start:end]: bytes that do not continue one."""
+    n = 0
+    for k in range(start, end):
+        n += int(doc[k] & 0xC0 != 0x80)
+    return n
+
+
+@njit(nogil=True)
 def slots_for(n: Int) -> Int:
     """Return the power of two that keeps a table of n keys at most half full."""
     size = 64
@@ -120,16 +198,16 @@ def insert(table: Records, mask: Int, generation: Int, key: Int) -> tuple[Int, b
 def strip(doc: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
     """Return the bounds of doc[start:end] without white space at both ends."""
     while start < end:
-        code, n = decode(doc, start)
-        if class_of(code) & SPACE == 0:
+        flags, n = class_at(doc, start)
+        if flags & SPACE == 0:
             break
         start += n
     while end > start:
         k = end - 1
         while k > start and doc[k] & 0xC0 == 0x80:
             k -= 1
-        code, n = decode(doc, k)
-        if class_of(code) & SPACE == 0:
+        flags, n = class_at(doc, k)
+        if flags & SPACE == 0:
             break
         end = k
     return start, end

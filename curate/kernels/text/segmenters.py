@@ -6,13 +6,14 @@ import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import numpy as np
 from numba import njit
 
 from curate.kernels.text.passes import Docs, Kernel, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, Records, class_of, decode
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at
 from curate.kernels.text.tables import SPACE
 from curate.kernels.text.unicode_words import unicode_words
-from curate.kernels.text.words import TOO_MANY_WORDS, put_bytes, segment
+from curate.kernels.text.words import TOO_MANY_WORDS, fill, segment
 
 
 @njit(nogil=True)
@@ -21,17 +22,28 @@ def spaced_words(doc: Bytes, words: Records, max_words: Int) -> Int:
     n = i = 0
     while i < doc.size:
         start = i
+        first_flags, any_flags, all_flags, n_chars = 0, 0, -1, 0
+        h = np.uint64(0)
         while i < doc.size:
-            code, n_bytes = decode(doc, i)
-            if class_of(code) & SPACE:
+            flags, n_bytes = class_at(doc, i)
+            if flags & SPACE:
                 break
+            h = h * BASE + np.uint64(doc[i]) + ONE
+            for k in range(i + 1, i + n_bytes):
+                h = h * BASE + np.uint64(doc[k]) + ONE
+            if n_chars == 0:
+                first_flags = flags
+            any_flags |= flags
+            all_flags &= flags
+            n_chars += 1
             i += n_bytes
-        if i > start:
-            if n == max_words:
-                return TOO_MANY_WORDS
-            n = put_bytes(words, n, doc, start, i)
+        if n_chars == 0:
+            i += n_bytes
+        elif n == max_words:
+            return TOO_MANY_WORDS
         else:
-            i += n_bytes
+            fill(words[n], start, i, h, n_chars, first_flags, any_flags, all_flags)
+            n += 1
     return n
 
 

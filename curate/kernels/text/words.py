@@ -14,6 +14,7 @@ from numba import njit
 from curate.kernels.text.affixes import infix_chars, prefix_chars, suffix_chars
 from curate.kernels.text.primitives import (
     BASE,
+    FLAT_FLAGS,
     KIND,
     ONE,
     PATTERNS,
@@ -22,6 +23,7 @@ from curate.kernels.text.primitives import (
     Int,
     Record,
     Records,
+    class_at,
     class_of,
     decode,
     find_exception,
@@ -67,6 +69,14 @@ LENGTH_SHIFT = 8
 
 TOO_MANY_WORDS = -1
 FULL_STOP = ord(".")
+
+# What ASCII bytes are, for the quick way through plain text.
+IS_LETTER, IS_LOWER, IS_BLANK, IS_SUFFIX = (np.zeros(256, np.bool_) for _ in range(4))
+IS_LETTER[:128] = [chr(byte).isalpha() for byte in range(128)]
+IS_LOWER[:128] = [chr(byte).islower() for byte in range(128)]
+IS_BLANK[:128] = FLAT_FLAGS[:128] & SPACE != 0
+IS_SUFFIX[:128] = FLAT_FLAGS[:128] & SUFFIX != 0
+LETTER_BITS = HAS_LETTER | HAS_NON_SYMBOL | STARTS_ALNUM
 
 
 @njit(nogil=True)
@@ -119,16 +129,16 @@ def put_bytes(words: Records, n: Int, doc: Bytes, start: Int, end: Int) -> Int:
     h = np.uint64(0)
     i = start
     while i < end:
-        code, n_bytes = decode(doc, i)
-        flags = class_of(code)
+        flags, n_bytes = class_at(doc, i)
+        h = h * BASE + np.uint64(doc[i]) + ONE
+        for k in range(i + 1, i + n_bytes):
+            h = h * BASE + np.uint64(doc[k]) + ONE
         if n_chars == 0:
             first_flags = flags
         any_flags |= flags
         all_flags &= flags
         n_chars += 1
         i += n_bytes
-    for k in range(start, end):
-        h = h * BASE + np.uint64(doc[k]) + ONE
     fill(words[n], start, end, h, n_chars, first_flags, any_flags, all_flags)
     return n + 1
 
@@ -357,7 +367,7 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
     while i < doc.size:
         code, n_bytes = decode(doc, i)
         flags = class_of(code)
-        kind = flags & (WORD_ALPHA | DIGIT | PREFIX | SUFFIX | ICON)
+        kind = flags & (WORD_ALPHA | DIGIT | PREFIX | SUFFIX | ICON | SPACE)
         # A letter behind a digit may be a unit, which the suffix rules must see.
         if kind != DIGIT and (kind != WORD_ALPHA or last_flags & DIGIT):
             break
@@ -391,22 +401,62 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
 
 
 @njit(nogil=True)
+def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> tuple[Int, Int]:
+    """Append chunks of ASCII letters, each with perhaps one ASCII mark behind it, from byte i on: most of English text.
+
+    Returns (new n, where the first chunk of another kind starts, or the text ends).
+    """
+    while i < doc.size and n <= max_words:
+        if IS_BLANK[doc[i]]:
+            i += 1
+            continue
+        start = i
+        h = np.uint64(0)
+        while i < doc.size and IS_LETTER[doc[i]]:
+            h = h * BASE + np.uint64(doc[i]) + ONE
+            i += 1
+        if i == start or is_special(h, i - start):
+            return n, start
+        end = i
+        if i < doc.size and not IS_BLANK[doc[i]]:
+            byte = doc[i]
+            splits = IS_SUFFIX[byte] or (byte == FULL_STOP and IS_LOWER[doc[i - 1]])
+            mark_hash = np.uint64(byte) + ONE
+            if not splits or not (i + 1 == doc.size or IS_BLANK[doc[i + 1]]):
+                return n, start
+            if is_special(h * BASE + mark_hash, i + 1 - start):
+                return n, start
+            flags = np.int64(FLAT_FLAGS[byte])
+            fill(words[n + 1], i, i + 1, mark_hash, 1, flags, flags, flags)
+            end = i + 1
+        word = words[n]
+        word.hash = h
+        word.start = start
+        word.end = i
+        word.n_chars = i - start
+        word.bits = LETTER_BITS
+        n += 1 + end - i
+        i = end
+    return n, i
+
+
+@njit(nogil=True)
 def segment(doc: Bytes, words: Records, chars: Records, ends: Records, max_words: Int) -> Int:
     """Fill `words` with the words of `doc`; return their number, or TOO_MANY_WORDS.
 
     `words` has room for max_words + 2 * MAX_CHUNK_BYTES, `chars` and `ends` for MAX_CHUNK_BYTES + 1.
     """
     n = i = 0
-    while i < doc.size:
-        code, n_bytes = decode(doc, i)
-        if class_of(code) & SPACE:
+    while i < doc.size and n <= max_words:
+        flags, n_bytes = class_at(doc, i)
+        if flags & SPACE:
             i += n_bytes
             continue
         start = i
-        n, i = put_plain(words, n, doc, start)
+        n, i = put_letters(words, n, doc, start, max_words)
+        if i == start:
+            n, i = put_plain(words, n, doc, start)
         if i == start:
             i, size = read_chunk(doc, start, chars)
             n = put_bytes(words, n, doc, start, i) if size < 0 else put_chunk(words, n, doc, chars, size, ends)
-        if n > max_words:
-            return TOO_MANY_WORDS
-    return n
+    return n if n <= max_words else TOO_MANY_WORDS

@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.text.signals import spacy_words
+from curate.kernels.text.measure import words_in
 from curate.kernels.text.tables import MAX_CHUNK_BYTES, Tables, tables
 from tests.kernels.text_samples import example_texts, shared_texts
 
 spacy = pytest.importorskip("spacy")
 TOKENIZER = spacy.blank("en").tokenizer
+
+
+def spacy_words(text: str) -> list[str]:
+    """Return the kernel's words of spaCy's variant."""
+    return words_in(text, "spacy_en")
+
 
 PIECES = [
     "don't",
@@ -127,6 +133,12 @@ def test_any_characters_are_cut_as_spacy_cuts_them(chunk: str) -> None:
 @pytest.mark.parametrize("texts", [example_texts, lambda: shared_texts(40)], ids=["examples", "shared"])
 def test_real_pages_have_spacys_words(texts: Callable[[], list[str]]) -> None:
     for text in texts():
+        assert spacy_words(text) == [word.text for word in TOKENIZER(text) if word.text.strip()]
+
+
+@pytest.mark.parametrize("space", [char for char in map(chr, range(0x110000)) if char.isspace()], ids=ascii)
+def test_every_white_space_cuts_as_in_spacy(space: str) -> None:
+    for text in (f"大林{space}長怒控{space}", f"word{space}word.{space}1,{space}", space):
         assert spacy_words(text) == [word.text for word in TOKENIZER(text) if word.text.strip()]
 
 
