@@ -4,7 +4,7 @@ Chen and Goodman 1998 (TR-10-98, section 4.1.6) as Heafield et al. 2013 write it
 of KenLM's lmplz: lower orders count in how many contexts an n-gram was seen, three discounts an order come from the
 counts of counts, what is taken away goes to the shorter n-gram, and the unigrams share with a uniform distribution.
 N-grams that are left out (rare ones, or with a word outside the vocabulary) give all they have to the backoff of their
-context, so every distribution still sums to 1.
+context, so every distribution still sums to 1. The models are those of lmplz, also with `--prune` and a vocabulary.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Ngrams:
     suffix: I32
     word: I32
     raw: I32  # occurrences
-    has_unknown: Bools
+    is_outside: Bools  # has a word outside the vocabulary
     from_begin: Bools  # the first word is <s>
 
 
@@ -46,24 +46,27 @@ class Estimate:
     fell_back: tuple[bool, ...]
 
 
-def estimate(tokens: I32, n_words: int, min_counts: Sequence[int]) -> Estimate:
-    """Estimate a model from lines of word numbers, each line `BEGIN_ID … END_ID`, all in one array.
+def estimate(tokens: I32, n_words: int, min_counts: Sequence[int], n_known: int | None = None) -> Estimate:
+    """Estimate a model from lines of word numbers below `n_words`, each line `BEGIN_ID … END_ID`, all in one array.
+
+    Words from number `n_known` on are outside the vocabulary: they count as the words they are, and are left out.
 
     `min_counts` has an entry for each order from 2 on: n-grams seen less often are left out; it may not fall. Memory:
     about 30 bytes for each token and order. The same tokens give the same model.
     """
-    orders = _count(tokens, n_words, 1 + len(min_counts))
+    n_known = n_words if n_known is None else n_known
+    orders = _count(tokens, n_words, n_known, 1 + len(min_counts))
     discounts, fell_back, sections = [], [], []
     below: F64 = np.zeros(0)
     n_below, kept_below, numbers_below = 1, np.ones(1, np.bool_), np.zeros((1, 0), np.int32)
-    uniform = 1.0 / (n_words - 1)  # <s> is never predicted
+    uniform = 1.0 / (n_known - 1)  # <s> is never predicted
     pending: tuple[I32, F64, Bools] | None = None
     for order, grams in enumerate(orders, 1):
         adjusted = _adjusted(orders, order)
-        kept = ~grams.has_unknown & kept_below[grams.prefix]
+        kept = ~grams.is_outside & kept_below[grams.prefix]
         if order > 1:
             kept &= grams.raw >= min_counts[order - 2]
-        found, is_fallback = _discounts(adjusted[~grams.has_unknown & (adjusted > 0)])
+        found, is_fallback = _discounts(adjusted[adjusted > 0])
         discounts.append(found)
         fell_back.append(is_fallback)
         taken = np.array([0.0, *found])[np.minimum(adjusted, 3)]
@@ -73,8 +76,6 @@ def estimate(tokens: I32, n_words: int, min_counts: Sequence[int]) -> Estimate:
         shorter = np.full(len(grams.raw), uniform) if order == 1 else below[grams.suffix]
         own = np.where(kept, adjusted - taken, 0.0) / np.maximum(total[grams.prefix], 1)
         probability = own + share[grams.prefix] * shorter
-        if order == 1:
-            kept[UNKNOWN_ID] = True  # <unk> is listed, with its share of the uniform distribution
         if pending is not None:
             sections.append(_section(*pending, share))
         numbers = np.column_stack([numbers_below[grams.prefix], grams.word]).astype(np.int32)
@@ -87,14 +88,14 @@ def estimate(tokens: I32, n_words: int, min_counts: Sequence[int]) -> Estimate:
     return Estimate(tuple(sections), tuple(discounts), tuple(fell_back))
 
 
-def _count(tokens: I32, n_words: int, order: int) -> list[_Ngrams]:
+def _count(tokens: I32, n_words: int, n_known: int, order: int) -> list[_Ngrams]:
     """Return the distinct n-grams of each order up to `order`; none goes over the end of a line."""
     place = np.arange(len(tokens), dtype=np.int32)
     in_line = place - np.maximum.accumulate(np.where(tokens == BEGIN_ID, place, 0))
     numbers = np.arange(n_words, dtype=np.int32)
     raw = np.bincount(tokens, minlength=n_words).astype(np.int32)
     nothing = np.zeros(n_words, np.int32)
-    found = [_Ngrams(nothing, nothing, numbers, raw, numbers == UNKNOWN_ID, numbers == BEGIN_ID)]
+    found = [_Ngrams(nothing, nothing, numbers, raw, numbers >= n_known, numbers == BEGIN_ID)]
     number = tokens  # of the n-gram that ends at each token
     for n in range(2, order + 1):
         ends = np.flatnonzero(in_line >= n - 1)
@@ -102,8 +103,8 @@ def _count(tokens: I32, n_words: int, order: int) -> list[_Ngrams]:
         distinct, first, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
         prefix, word = (distinct // n_words).astype(np.int32), (distinct % n_words).astype(np.int32)
         last, suffix = found[-1], number[ends[first]]
-        has_unknown = last.has_unknown[prefix] | (word == UNKNOWN_ID)
-        found.append(_Ngrams(prefix, suffix, word, counts.astype(np.int32), has_unknown, last.from_begin[prefix]))
+        is_outside = last.is_outside[prefix] | (word >= n_known)
+        found.append(_Ngrams(prefix, suffix, word, counts.astype(np.int32), is_outside, last.from_begin[prefix]))
         number = np.zeros(len(tokens), np.int32)
         number[ends] = inverse
     return found

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain, islice, pairwise, repeat
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from curate.classifiers.texts import Labelled, LabelledTexts
 from curate.errors import InputError
 from curate.ngrams.arpa import BEGIN, END, UNKNOWN, Arpa, write_arpa
 from curate.ngrams.card import MODEL_FILE, write_card
-from curate.ngrams.kneser_ney import BEGIN_ID, END_ID, UNKNOWN_ID, Estimate, estimate
+from curate.ngrams.kneser_ney import BEGIN_ID, END_ID, Estimate, estimate
 from curate.ngrams.settings import MAX_CHARS, MIN_TOKENS, TOKENS_NOTE, NgramSettings, TrainedNgrams, tokens_note
 from curate.receipts import attempt_name, discard, fsync_path, sha256_of
 
@@ -117,13 +117,14 @@ def _tokens(batch: list[Labelled], tokenizer: Path | None) -> Iterator[bytes]:
 def _estimate(work: Path, folder: Path, settings: NgramSettings, counted: dict[str, Any]) -> dict[str, Any]:
     """Write the model; return the facts of its card."""
     words: Counter[bytes] = counted.pop("words")
-    frequent = sorted(words.items(), key=lambda row: (-row[1], row[0]))[: settings.vocab_size]
-    vocabulary = [BEGIN.encode(), END.encode(), UNKNOWN.encode()]
-    known = [word for word, _ in frequent if word not in vocabulary]
-    numbers = {word: number for number, word in enumerate(known, 3)}
+    marks = [UNKNOWN.encode(), BEGIN.encode(), END.encode()]
+    ordered = [*marks, *sorted((word for word in words if word not in marks), key=lambda word: (-words[word], word))]
+    numbers = {word: number for number, word in enumerate(ordered)}
+    numbers |= dict.fromkeys(marks, len(ordered))  # a tokenizer may have such pieces: in a text they are unknown words
+    n_known = min(len(ordered), len(marks) + settings.vocab_size)
     tokens = np.fromiter(_numbers(work / "train.txt", numbers), np.int32)
-    found: Estimate = estimate(tokens, len(known) + 3, settings.least_counts)
-    names = (UNKNOWN, BEGIN, END, *(word.decode() for word in known))
+    found: Estimate = estimate(tokens, len(ordered) + 1, settings.least_counts, n_known)
+    names = tuple(word.decode() for word in ordered[:n_known])
     notes = {TOKENS_NOTE: tokens_note(settings.tokenizer), "smoothing": "interpolated modified Kneser-Ney"}
     path = folder / MODEL_FILE
     write_arpa(Arpa(names, found.sections, notes), path)
@@ -131,7 +132,7 @@ def _estimate(work: Path, folder: Path, settings: NgramSettings, counted: dict[s
         **counted, "sha256": sha256_of(path), "model_bytes": path.stat().st_size, "n_distinct_words": len(words),
         "n_ngrams": tuple(len(section.log10) for section in found.sections),
         "discounts": found.discounts, "discounts_fell_back": found.fell_back,
-        **_measured(path, work / "held_out.txt", numbers, settings),
+        **_measured(path, work / "held_out.txt", set(ordered[len(marks) : n_known]), settings),
     }  # fmt: skip
 
 
@@ -139,10 +140,10 @@ def _numbers(path: Path, numbers: dict[bytes, int]) -> Iterator[int]:
     with path.open("rb") as file:
         for line in file:
             if words := line.split():
-                yield from chain([BEGIN_ID], map(numbers.get, words, repeat(UNKNOWN_ID)), [END_ID])
+                yield from chain([BEGIN_ID], map(numbers.__getitem__, words), [END_ID])
 
 
-def _measured(model: Path, held_out: Path, numbers: dict[bytes, int], settings: NgramSettings) -> dict[str, float]:
+def _measured(model: Path, held_out: Path, known: set[bytes], settings: NgramSettings) -> dict[str, float]:
     """Return perplexity and share of unknown words on the held-out texts, of the file as it was written."""
 
     from curate.ngrams.model import load_model  # imports numba
@@ -151,5 +152,5 @@ def _measured(model: Path, held_out: Path, numbers: dict[bytes, int], settings: 
     ends = np.array([0, len(text)], np.int64)
     log10, n_tokens = load_model(model, settings.tokenizer)(np.frombuffer(text, np.uint8), ends)
     words = text.split()
-    unknown = sum(word not in numbers for word in words)
+    unknown = sum(word not in known for word in words)
     return {"perplexity": round(float(10 ** (-log10[0] / n_tokens[0])), 2), "unknown_frac": unknown / len(words)}

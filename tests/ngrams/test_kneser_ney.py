@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.ngrams.arpa import Section
+from curate.ngrams.arpa import Section, read_arpa
 from curate.ngrams.kneser_ney import BEGIN_ID, END_ID, FALLBACK, UNKNOWN_ID, Estimate, estimate
 
+HERE = Path(__file__).parent
 Model = dict[tuple[int, ...], tuple[float, float]]
 
 
@@ -34,7 +36,7 @@ def probability(model: Model, context: tuple[int, ...], word: int) -> float:
     return float(10.0 ** model.get(context, (0.0, 0.0))[1]) * probability(model, context[1:], word)
 
 
-def slow(lines: list[list[int]], n_words: int, min_counts: list[int]) -> dict[tuple[int, ...], float]:
+def slow(lines: list[list[int]], n_known: int, min_counts: list[int]) -> dict[tuple[int, ...], float]:
     """Return the probability of every listed n-gram, by the definition of Chen and Goodman, with dictionaries."""
     order = 1 + len(min_counts)
     padded = [(BEGIN_ID, *line, END_ID) for line in lines]
@@ -44,10 +46,10 @@ def slow(lines: list[list[int]], n_words: int, min_counts: list[int]) -> dict[tu
         left = Counter(gram[1:] for gram in raw[n]) if n < order else raw[n - 1]
         adjusted.append({g: raw[n - 1][g] if g[0] == BEGIN_ID or n == order else left[g] for g in raw[n - 1]})
     adjusted[0][BEGIN_ID,] = 0
-    found: dict[tuple[int, ...], float] = {(): 1.0 / (n_words - 1)}
+    found: dict[tuple[int, ...], float] = {(): 1.0 / (n_known - 1)}
     for n, counts in enumerate(adjusted, 1):
-        known = {gram: a for gram, a in counts.items() if UNKNOWN_ID not in gram}
-        of = [0] + [sum(a == k for a in known.values()) for k in (1, 2, 3, 4)]
+        known = {gram: a for gram, a in counts.items() if max(gram) < n_known}
+        of = [0] + [sum(a == k for a in counts.values()) for k in (1, 2, 3, 4)]
         discounts: tuple[float, ...] = FALLBACK
         if all(of[1:4]):
             y = of[1] / (of[1] + 2 * of[2])
@@ -65,13 +67,14 @@ def slow(lines: list[list[int]], n_words: int, min_counts: list[int]) -> dict[tu
     return found
 
 
-LINES = st.lists(st.lists(st.sampled_from([0, 3, 3, 4, 5, 6]), min_size=1, max_size=8), min_size=1, max_size=12)
+# 7 and 8 are outside the vocabulary
+LINES = st.lists(st.lists(st.sampled_from([3, 3, 4, 5, 6, 7, 8]), min_size=1, max_size=8), min_size=1, max_size=12)
 
 
 @settings(max_examples=80, deadline=None)
 @given(lines=LINES, min_counts=st.sampled_from([[1], [1, 1], [1, 2], [2, 2], [1, 1, 1], [1, 2, 3]]))
 def test_estimates_are_those_of_the_slow_twin(lines: list[list[int]], min_counts: list[int]) -> None:
-    model = model_of(estimate(flat(lines), 7, min_counts).sections)
+    model = model_of(estimate(flat(lines), 9, min_counts, 7).sections)
     expected = slow(lines, 7, min_counts)
     assert {gram for gram in model if gram != (BEGIN_ID,)} >= {gram for gram in expected if gram != (BEGIN_ID,)}
     for gram, value in expected.items():
@@ -82,7 +85,7 @@ def test_estimates_are_those_of_the_slow_twin(lines: list[list[int]], min_counts
 @settings(max_examples=80, deadline=None)
 @given(lines=LINES, min_counts=st.sampled_from([[1], [1, 1], [2, 2], [1, 2, 2]]))
 def test_every_distribution_sums_to_one(lines: list[list[int]], min_counts: list[int]) -> None:
-    model = model_of(estimate(flat(lines), 7, min_counts).sections)
+    model = model_of(estimate(flat(lines), 9, min_counts, 7).sections)
     words = [word for word in range(7) if word != BEGIN_ID]
     contexts = [(), *((a,) for a in range(7)), *product(range(7), range(7))]
     for context in contexts:
@@ -117,3 +120,27 @@ def test_discounts_come_from_the_counts_of_counts() -> None:
     y = n1 / (n1 + 2 * n2)
     assert found.discounts[1] == pytest.approx((1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3))
     assert found.fell_back[1] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "min_counts", "vocab_size"), [("pruned", [1, 2], 1 << 20), ("limited", [2, 3, 3], 150)]
+)
+def test_models_are_those_of_lmplz(name: str, min_counts: list[int], vocab_size: int) -> None:
+    """The files are what KenLM 0.3.0 made of lmplz.txt, three inaugural addresses.
+
+    `lmplz -o 3 --prune 0 0 1`, and `lmplz -o 4 --prune 0 1 2 2 --limit_vocab_file` with the 150 most frequent words.
+    """
+    lines = [line.split() for line in (HERE / "lmplz.txt").read_text("utf-8").splitlines()]
+    counts = Counter(word for line in lines for word in line)
+    words = ["<unk>", "<s>", "</s>", *sorted(counts, key=lambda word: (-counts[word], word))]
+    numbers = {word: number for number, word in enumerate(words)}
+    n_known = min(len(words), 3 + vocab_size)
+    tokens = flat([[numbers[word] for word in line] for line in lines])
+    ours = model_of(estimate(tokens, len(words), min_counts, n_known).sections)
+    arpa = read_arpa(HERE / f"lmplz_{name}.arpa.gz")
+    theirs = {tuple(numbers[arpa.words[n]] for n in gram): entry for gram, entry in model_of(arpa.sections).items()}
+    assert set(ours) == set(theirs)
+    for gram, (log10, backoff) in theirs.items():
+        if gram != (BEGIN_ID,):  # 0 there, where SRILM writes -99
+            assert ours[gram][0] == pytest.approx(log10, abs=5e-6), gram
+        assert ours[gram][1] == pytest.approx(backoff, abs=5e-6), gram

@@ -93,3 +93,19 @@ def test_settings_out_of_range_are_refused(given: dict[str, Any]) -> None:
 def test_the_last_of_the_least_counts_goes_on() -> None:
     assert NgramSettings(order=5, min_counts="1 2").least_counts == [1, 2, 2, 2]
     assert NgramSettings(order=2, min_counts="1 2 3").least_counts == [1]
+
+
+def test_pieces_that_look_like_the_marks_of_a_line_are_unknown(tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    byte_tokenizer(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    tokenizer.save(str(tmp_path / "marks.json"))
+    source = str(write(tmp_path / "t.jsonl", [f"</s> {text} <s>" for text in TEXTS]))
+    settings = NgramSettings(**SMALL, tokenizer=tmp_path / "marks.json")
+    found = train_ngrams(source, tmp_path / "out", settings)
+    assert found.unknown_frac > 0
+    model = read_arpa(found.model)
+    assert model.words[:3] == ("<unk>", "<s>", "</s>")
+    assert not any(n in ngram[1:] for section in model.sections for ngram in section.ngrams.tolist() for n in (0, 1))
