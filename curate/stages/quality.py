@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,9 +16,11 @@ from curate.errors import InputError
 from curate.registry import nearest, stage
 from curate.rules import CHARS, Rule, RuleSet, RuleSetName, check_limit, rule_set
 from curate.signals import SIGNALS, UNMEASURED
-from curate.stage import Verdict, first_reason, flag
+from curate.stage import Verdict
 
 Columns = Mapping[str, pa.Array]
+Numbers = Mapping[str, npt.NDArray[np.float64]]
+Mask = npt.NDArray[np.bool_]
 OWN_LINES = "c4"  # begins the names of what is counted by limits of one's own; the published have c4_tfds, c4_datatrove
 
 
@@ -29,8 +34,8 @@ class Quality:
 
     Rules of one's own are `{signal, per, min, max, reason}`: a doc is dropped for `reason` where signal / per (or
     signal alone) is below `min` or above `max`. A signal is one of `curate.signals`, or a column of numbers that a step
-    above or the input has; a doc for which such a column is null is `not_measured`. A limit itself is kept; 0 / 0
-    breaks no rule; a limit of .inf switches a maximum off.
+    above or the input has; a doc for which such a column is null or NaN is `not_measured`. A limit itself is kept;
+    0 / 0 breaks no rule; a limit of .inf switches a maximum off.
 
     Raises InputError for a set, a signal or a threshold that is not there, and for a limit that is no number.
     Differs from the code that the sets follow: a blank text is `empty`; a doc of more than 1,048,576 words is
@@ -55,7 +60,7 @@ class Quality:
                 raise InputError(f"quality: {which} has no threshold {name!r}{nearest(name, known)}")
             check_limit(value, f"quality: threshold {name}")
 
-    @property
+    @cached_property
     def rule_set(self) -> RuleSet:
         """The rules, held against the signals that fit the parameters."""
         found = rule_set(self.rules)
@@ -66,7 +71,7 @@ class Quality:
             return found.counted_by(OWN_LINES)
         return found if self.terminal_punctuation else found.counted_by(f"{found.lines}_any_end")
 
-    @property
+    @cached_property
     def limits(self) -> dict[str, float]:
         """Every threshold of the set by name, the given ones in place of the published."""
         return {**rule_set(self.rules).thresholds, **(self.thresholds or {})}
@@ -108,7 +113,7 @@ class Quality:
         missing = (why for name in self._names if (why := self._why_null(name)))
         return tuple(dict.fromkeys([*empty, *missing, *(rule.reason for rule in self.rule_set.rules)]))
 
-    @property
+    @cached_property
     def _names(self) -> tuple[str, ...]:
         """What is decided by: signals of the text and columns of other steps, without the suffix."""
         found = self.rule_set
@@ -117,7 +122,7 @@ class Quality:
         of_text = [CHARS] if empty or any(name in SIGNALS for name in names) else []
         return tuple(dict.fromkeys([*of_text, *empty, *names]))
 
-    @property
+    @cached_property
     def _counted(self) -> tuple[str, ...]:
         """What the step counts itself: lines of C4 by limits of one's own, for which there is no signal."""
         return tuple(name for name in self._names if self.rule_set.lines == OWN_LINES and name not in SIGNALS)
@@ -169,43 +174,51 @@ class Quality:
 
     def _judge(self, columns: Columns) -> tuple[pa.Array, dict[str, tuple[int, int]]]:
         """Return string[n_docs] reasons, and by the name of a limit (docs that break it, those it is the first for)."""
-        reason = self._unmeasured(columns)
+        numbers = {name: _numbers(columns[self._column(name)]) for name in self._names}
+        n_docs = len(next(iter(numbers.values())))
+        reasons = self.reasons
+        none = len(reasons)
+        why = np.full(n_docs, none, np.int64)  # index of the first reason of each doc
+        for mask, reason in self._unmeasured(numbers):
+            why[mask & (why == none)] = reasons.index(reason)
         limits, fired = self.limits, {}
         for rule in self.rule_set.rules:
-            broken = self._broken(rule, columns, limits[rule.limit])
-            first = pc.and_(broken, pc.is_null(reason))
-            fired[rule.limit] = (broken.true_count, first.true_count)
-            reason = first_reason(reason, flag(broken, rule.reason))
-        return reason, fired
+            broken = _broken(rule, numbers, limits[rule.limit])
+            first = broken & (why == none)
+            why[first] = reasons.index(rule.reason)
+            fired[rule.limit] = (int(broken.sum()), int(first.sum()))
+        return pa.array([*reasons, None], pa.string()).take(pa.array(why, pa.int64())), fired
 
-    def _broken(self, rule: Rule, columns: Columns, limit: float) -> pa.Array:
-        """Return bool[n_docs]; 0 / 0 and what was not measured break nothing."""
-        value = columns[self._column(rule.signal)].cast(pa.float64())
-        if rule.per is not None:
-            value = pc.divide(value, columns[self._column(rule.per)].cast(pa.float64()))
-        if rule.scale != 1:
-            value = pc.divide(value, pa.scalar(rule.scale, pa.float64()))
-        return pc.fill_null(
-            (pc.less if rule.side == "below" else pc.greater)(value, pa.scalar(limit, pa.float64())), False
-        )
-
-    def _unmeasured(self, columns: Columns) -> pa.Array:
-        """Return string[n_docs]: why a doc lacks a number that the rules need."""
-        n_docs = len(next(iter(columns.values())))
-        reason = pa.nulls(n_docs, pa.string())
-        if CHARS in self._names:
-            written = columns[self._column(self.rule_set.empty or CHARS)]
-            reason = flag(pc.or_kleene(pc.is_null(columns[self._column(CHARS)]), pc.equal(written, 0)), "empty")
-        for name in self._names:
+    def _unmeasured(self, numbers: Numbers) -> Iterator[tuple[Mask, str]]:
+        """Yield (bool[n_docs], reason): docs that have nothing written, or lack a number that the rules need."""
+        if CHARS in numbers:
+            yield np.isnan(numbers[CHARS]) | (numbers[self.rule_set.empty or CHARS] == 0), "empty"
+        for name, number in numbers.items():
             if why := self._why_null(name):
-                reason = first_reason(reason, flag(pc.is_null(columns[self._column(name)]), why))
-        return reason
+                yield np.isnan(number), why
 
     def _why_null(self, name: str) -> str | None:
         """Return what a doc is that lacks a number, though it has a text."""
         if name in SIGNALS:
             return UNMEASURED.get(SIGNALS[name].family)
         return "too_many_words" if name in self._counted else "not_measured"
+
+
+def _numbers(column: pa.Array) -> npt.NDArray[np.float64]:
+    """Return float64[n_docs], NaN where the column is null."""
+    found: npt.NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _broken(rule: Rule, numbers: Numbers, limit: float) -> Mask:
+    """Return bool[n_docs]; 0 / 0 and what was not measured break nothing."""
+    value = numbers[rule.signal]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if rule.per is not None:
+            value = value / numbers[rule.per]
+        if rule.scale != 1:
+            value = value / rule.scale
+        return value < limit if rule.side == "below" else value > limit
 
 
 def _columns(batch: pa.RecordBatch) -> Columns:
