@@ -44,7 +44,8 @@ class Fold(Protocol):
     `writes` and `reasons` are what the verdicts add and why they drop; both empty for most folds.
     `absent` gives the value of a written column for docs that have no verdict row (null otherwise).
     `needs` fills parameters from the steps above: {"tokenizer": "train_tokenizer/tokenizer.json"} is the
-    file of the nearest such step, {"steps": "@steps"} the ids of the steps above, in order.
+    file of the nearest such step, {"steps": "@steps"} the ids of the steps above, in order. {"rules": "@rules"} is
+    filled for `finish` only: how often the rules of steps above fired, see `curate.rule_counts`.
     `publishes` names the folder of the run that shows what `finish` wrote; for a second fold of that name in a
     recipe it is `<publishes>-<id>`.
     """

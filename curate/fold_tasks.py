@@ -53,7 +53,7 @@ def run_finish(run: Run, phase: Phase, step: Step) -> Receipt:
     out = _new_folder(folder, "out")
     with ExitStack() as undo:
         undo.callback(discard, out)
-        run.with_needs(step).spec.finish(parts, out)
+        run.with_counts(run.with_needs(step), phase).spec.finish(parts, out)
         _check_names(run, step, out)
         about = {"fold": step.id, "n_shards": len(phase_receipts(run, phase)), "bound_to": _docs_sha256(run, phase)}
         receipt = _folder_receipt(folder, out, about)

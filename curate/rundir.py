@@ -15,6 +15,7 @@ from curate.phases import Phase, reading_key, split_into_phases, step_identity
 from curate.plan import Plan
 from curate.receipts import Receipt, read_receipt, write_atomically
 from curate.recipe import Recipe, SourceSpec, Step, find_own_steps, make_step
+from curate.rule_counts import RuleCounts, add_counts
 from curate.source import ShardRef
 
 FORMAT = 1
@@ -82,11 +83,20 @@ class Run:
         for parameter, need in step.spec.needs.items():
             if need == "@steps":
                 filled[parameter] = tuple(s.id for s in above)
-            elif getattr(step.spec, parameter) is None:
+            elif not need.startswith("@") and getattr(step.spec, parameter) is None:
                 name, _, file = need.partition("/")
                 nearest = [s for s in above if s.name == name][-1]
                 filled[parameter] = self.fold_out(nearest.id)[0] / file
         return replace(step, spec=replace(step.spec, **filled)) if filled else step
+
+    def with_counts(self, step: Step, phase: Phase) -> Step:
+        """Return the fold with the parameter filled that tells how often the rules of steps above it fired, if any."""
+        names = [parameter for parameter, need in step.spec.needs.items() if need == "@rules"]
+        counts: RuleCounts = {}
+        for above in self.phases[: phase.number + 1] if names else ():
+            for receipt in phase_receipts(self, above):
+                add_counts(counts, receipt.get("rules", {}))
+        return replace(step, spec=replace(step.spec, **dict.fromkeys(names, counts))) if names else step
 
     def to_json(self) -> str:
         recipe = self.recipe

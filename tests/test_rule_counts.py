@@ -49,6 +49,14 @@ def test_status_tells_them(run: Path) -> None:
     assert "quality, rules broken by (first for) of 40 docs: never_so_short.max 39 (19), no_hash.min 40 (0)" in out
 
 
+def test_the_report_shows_them(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "a page", "url": "https://a.example/"}\n')
+    (tmp_path / "r.yaml").write_text("steps:\n  - quality: {rules: ccnet}\n  - report\n")
+    api.run(tmp_path / "r.yaml", [tmp_path / "in.jsonl"], tmp_path / "out")
+    report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
+    assert report["rules"] == {"quality": {"docs": 1, "broken": {"min_chars": 1}, "first": {"min_chars": 1}}}
+
+
 def test_receipts_without_counts_are_of_older_runs(run: Path) -> None:
     receipts = [read_receipt(file) for file in sorted(run.glob("phases/*/receipts/*.json"))]
     assert len(receipts) > 1

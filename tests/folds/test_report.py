@@ -53,6 +53,17 @@ def batch(docs: list[Doc], names: tuple[str, ...] = COLUMNS) -> pa.RecordBatch:
     return made
 
 
+def test_how_often_rules_fired_is_shown() -> None:
+    counts = {"quality": {"docs": 2, "broken": {"min_words": 1, "<b>": 0}, "first": {"min_words": 1, "<b>": 0}}}
+    report, page = files_of([[batch([doc("https://a.example/", "text")])]], rules=counts, steps=("quality",))
+    assert json.loads(report)["rules"] == counts
+    shown = page.decode()
+    assert "<td>1</td><td>50.0 %</td><td>1</td>" in shown
+    assert "<bdi>&lt;b&gt;</bdi></td><td>never</td>" in shown
+    without = files_of([[batch([doc("https://a.example/", "text")])]])[1].decode()
+    assert "<h3>Rules</h3>" not in without
+
+
 def files_of(shards: list[list[pa.RecordBatch]], n_parts: int = 3, **parameters: Any) -> tuple[bytes, bytes]:
     with TemporaryDirectory() as folder:
         out = run_fold(Report(**parameters), shards, Path(folder), n_parts)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ PRUNE_AT = 8  # × the axis's limit: how far a pool grows between two prunings
 
 
 @fold(
-    version=2,
+    version=3,
     reads=["url"],
     may_read=[
         "text",
@@ -43,7 +43,7 @@ PRUNE_AT = 8  # × the axis's limit: how far a pool grows between two prunings
         "license",
     ],
     sees="all",
-    needs={"steps": "@steps"},
+    needs={"steps": "@steps", "rules": "@rules"},
     publishes="report",
     assets=[PSL_ASSET],
 )
@@ -58,6 +58,7 @@ class Report:
     top: Annotated[int, "groups named in each table; the C4 study of the Washington Post (2023) names 25"] = 25
     min_docs: Annotated[int, "groups with fewer docs are not ranked by loss: one doc would move it by over 3 %"] = 30
     steps: Annotated[tuple[str, ...], "ids of the steps above, in order; filled in from the recipe"] = ()
+    rules: Annotated[Mapping[str, Any] | None, "how often each rule fired, by step; filled in from the run"] = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.top <= 250:
@@ -96,7 +97,7 @@ class Report:
                 self._prune(axis, PRUNE_AT)
         for axis in axes.values():
             self._prune(axis, 0)
-        report = summarise(axes, self.steps, self.top, self.min_docs)
+        report = summarise(axes, self.steps, self.top, self.min_docs) | {"rules": dict(self.rules or {})}
         (out / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", "ascii")
         (out / "report.html").write_text(render(report), "utf-8")
 
