@@ -22,6 +22,7 @@ I64 = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Scorer = Callable[[Bytes, I64], tuple[F64, I64]]  # tokens and where docs begin → log10 and tokens of each doc
 
+MODEL_ENDINGS = (".arpa", ".arpa.gz", ".bin", ".binary")
 KENLM_MAGIC = b"mmap lm http://kheafield.com/code"
 
 
@@ -37,6 +38,37 @@ def perplexities(texts: pa.Array, model: Path, tokenizer: Path | None) -> list[f
     log10, n_tokens = score(*token_texts_of(texts, tokenizer))
     values = 10.0 ** (-log10 / np.maximum(n_tokens, 1))
     return [round(float(v), 1) if n else None for v, n in zip(values, n_tokens, strict=True)]
+
+
+def perplexities_by_language(
+    texts: pa.Array, languages: pa.Array, models: Path, tokenizer: Path | None
+) -> list[float | None]:
+    """Return the perplexity of each text under its language's model; None where there is none for it."""
+    files = model_files(models)
+    found: list[float | None] = [None] * len(texts)
+    named = languages.to_pylist()
+    for language in sorted(files.keys() & set(named)):
+        rows = [row for row, name in enumerate(named) if name == language]
+        values = perplexities(texts.take(pa.array(rows, pa.int64())), files[language], tokenizer)
+        for row, value in zip(rows, values, strict=True):
+            found[row] = value
+    return found
+
+
+@functools.cache
+def model_files(folder: Path) -> dict[str, Path]:
+    """Return language → file of a folder. Raises InputError where it is none, or has two files of one language."""
+    if not folder.is_dir():
+        raise InputError(f"models: {str(folder)!r} is not a folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.name.endswith(MODEL_ENDINGS):
+            continue
+        language = path.name.partition(".")[0]
+        if language in found:
+            raise InputError(f"models: {found[language].name} and {path.name} are both for {language}")
+        found[language] = path
+    return found
 
 
 def token_texts_of(texts: pa.Array, tokenizer: Path | None) -> tuple[Bytes, I64]:

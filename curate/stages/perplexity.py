@@ -19,7 +19,6 @@ BUNDLED = "ngrams.en.arpa.gz"
 
 @stage(
     version=1,
-    reads=["text"],
     reasons=["perplexity_too_high", "perplexity_too_low"],
     assets=[BUNDLED, "text_tables.npz"],
 )
@@ -32,9 +31,11 @@ class Perplexity:
     put `quantile` below, with `by: perplexity`, `best: lowest`, `bands` and `per: language`.
 
     `model` is an ARPA file, plain or gzip, of any tool, up to order 8; a binary file of KenLM needs the package
-    kenlm. `curate train-ngrams` makes one. Without `tokenizer`, tokens are words in lower case, their digits 0,
-    punctuation by itself; a model of a tokenizer's pieces is asked with that tokenizer.json. The bundled model is a
-    small one of English words (`curate/assets/ngrams.en.md` says what it can tell apart, and what it cannot).
+    kenlm. `curate train-ngrams` makes one. `models` is a folder with one for each language, called en.arpa.gz, de.bin
+    and so on; it needs `language` above, and docs of other languages have no perplexity. Without `tokenizer`, tokens
+    are words in lower case, their digits 0, punctuation by itself; a model of a tokenizer's pieces is asked with that
+    tokenizer.json. The bundled model is a small one of English words (`curate/assets/ngrams.en.md` says what it can
+    tell apart, and what it cannot).
 
     Recipe: CCNet (Wenzek et al. 2020, arXiv:1911.00359, section 3.3), whose models are 5-grams of SentencePiece
     tokens of Wikipedia. Its code also folds accents and punctuation, and counts empty lines; this does neither.
@@ -42,6 +43,7 @@ class Perplexity:
     """
 
     model: Annotated[Path | None, "an ARPA file or KenLM's binary form; the bundled English one if not given"] = None
+    models: Annotated[Path | None, "a folder of such files, each named by the language of the docs it is for"] = None
     tokenizer: Annotated[Path | None, "the tokenizer.json whose pieces the model is of; words if not given"] = None
     max_perplexity: Annotated[float | None, "highest perplexity that is kept; none keeps all"] = None
     min_perplexity: Annotated[float | None, "lowest perplexity that is kept; none keeps all"] = None
@@ -56,8 +58,14 @@ class Perplexity:
                 raise InputError(f"perplexity: {name} is {limit}; allowed: 1 and more")
         if not self.column.isidentifier():
             raise InputError(f"perplexity: column {self.column!r} may have letters, digits and _ only")
-        if self.model is None and self.tokenizer is not None:
+        if self.model is not None and self.models is not None:
+            raise InputError("perplexity: model is for all docs, models is one for each language; give one of them")
+        if self.model is None and self.models is None and self.tokenizer is not None:
             raise InputError("perplexity: the bundled model is one of words; a tokenizer needs a model of its own")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return ("text",) if self.models is None else ("text", "language")
 
     @property
     def writes(self) -> dict[str, pa.DataType]:
@@ -68,15 +76,21 @@ class Perplexity:
         return (self.column,)
 
     def checks_columns(self, columns: Mapping[str, pa.DataType | None]) -> None:
-        """Raise InputError where the model cannot be read."""
-        from curate.ngrams.model import load_model
+        """Raise InputError where the model cannot be read. Its kernels are compiled here, once, before workers start."""
+        from curate.ngrams.model import model_files, perplexities
 
-        load_model(self._model(), self.tokenizer)
+        if self.models is None:
+            perplexities(pa.array(["a"], pa.string()), self._model(), self.tokenizer)
+        elif not model_files(self.models):
+            raise InputError(f"models: {self.models} has no file such as en.arpa.gz")
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
-        from curate.ngrams.model import perplexities
+        from curate.ngrams.model import perplexities, perplexities_by_language
 
-        found = perplexities(batch["text"], self._model(), self.tokenizer)
+        if self.models is None:
+            found = perplexities(batch["text"], self._model(), self.tokenizer)
+        else:
+            found = perplexities_by_language(batch["text"], batch["language"], self.models, self.tokenizer)
         columns = {self.column: pa.array(found, pa.float32())}
         return Verdict(columns, self.decide(pa.RecordBatch.from_pydict(columns)))
 

@@ -17,7 +17,7 @@ from tests.runs import sentences
 # A fastText model of the labels hq and cc: 4 numbers a word, 256 buckets, learnt from 120 made-up lines.
 CLASSIFIER = str(Path(__file__).with_name("classifier.ftz"))
 # A trigram model learnt from texts of the maker of some of those below.
-NGRAMS = str(Path(__file__).with_name("ngrams.arpa"))
+NGRAMS = str(Path(__file__).with_name("models") / "en.arpa")
 
 # step → the parameters it is swept with; a step that is missing here fails a test
 PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -62,6 +62,7 @@ PARAMETERS: dict[str, tuple[dict[str, Any], ...]] = {
     "perplexity": (
         {"model": NGRAMS},
         {"model": NGRAMS, "max_perplexity": 300.0, "min_perplexity": 20.0, "column": "surprise"},
+        {"models": str(Path(NGRAMS).parent), "max_perplexity": 300.0},
     ),
     "redact": ({}, {"policy": "surrogate"}),
     "quantile": (

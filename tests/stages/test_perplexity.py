@@ -71,3 +71,33 @@ def test_a_model_that_cannot_be_read_is_said_before_data_is_read(tmp_path: Path)
     (tmp_path / "m.arpa").write_text("nothing")
     with pytest.raises(InputError, match="not an ARPA file"):
         Perplexity(model=tmp_path / "m.arpa").checks_columns({})
+
+
+def test_each_language_is_asked_of_its_own_model(tmp_path: Path) -> None:
+    (tmp_path / "en.arpa").write_bytes(Path(NGRAMS).read_bytes())
+    german = "\\data\\\nngram 1=4\n\n\\1-grams:\n-1.0\t<unk>\n-99\t<s>\n-0.5\t</s>\n-0.2\tder\n\n\\end\\\n"
+    (tmp_path / "de.arpa").write_text(german)
+    (tmp_path / "card.md").write_text("no model")
+    stage = Perplexity(models=tmp_path)
+    assert stage.reads == ("text", "language")
+    stage.checks_columns({})
+    batch = batch_of(text=["Der", PROSE, PROSE, PROSE, ""], language=["de", "en", "fr", None, "en"])
+    der, english, *rest = stage(batch).columns["perplexity"].to_pylist()
+    assert der == pytest.approx(10 ** ((0.2 + 0.5) / 2), abs=0.05)
+    assert english == values(Perplexity(model=Path(NGRAMS)), [PROSE])[0]
+    assert rest == [None, None, None]
+
+
+def test_a_folder_of_models_must_have_one_for_a_language(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a folder"):
+        Perplexity(models=tmp_path / "none").checks_columns({})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no file such as en\.arpa\.gz"):
+        Perplexity(models=tmp_path / "empty").checks_columns({})
+    (tmp_path / "two").mkdir()
+    for name in ("en.arpa", "en.bin"):
+        (tmp_path / "two" / name).write_text("")
+    with pytest.raises(InputError, match="are both for en"):
+        Perplexity(models=tmp_path / "two").checks_columns({})
+    with pytest.raises(InputError, match="give one of them"):
+        Perplexity(model=Path(NGRAMS), models=tmp_path)
