@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -120,7 +121,8 @@ def plan_lines(found: Mapping[str, Any]) -> Iterator[str]:
         note = "" if row["writes_docs"] else "   (writes no docs)"
         yield f"  {row['phase'][:2]}  reads {row['reads']:<10} {row['does']}{note}"
         for step, names in row["measures"].items():
-            yield f"      {step} measures {len(names)}: {', '.join(names)}"
+            line = f"{step} measures {len(names)}: {', '.join(names)}"
+            yield from textwrap.wrap(line, 118, initial_indent=" " * 6, subsequent_indent=" " * 10)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
