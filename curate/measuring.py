@@ -61,8 +61,10 @@ def _measures(step: Step) -> tuple[str, ...]:
 
 def _suffixed(step: Step, suffix: str) -> Step:
     """Return a step that measures or decides by signals with the suffix its columns have here."""
-    if not (step.name == STEP or hasattr(step.spec, "measures")) or step.spec.suffix == suffix:
+    if not (step.name == STEP or hasattr(step.spec, "measures")) or getattr(step.spec, "suffix", "") == suffix:
         return step
+    if not hasattr(step.spec, "suffix"):
+        raise RecipeError(f"step `{step.id}` reads signals of rewritten text, and has no field `suffix`", step.where)
     if "suffix" in step.given:
         raise RecipeError(f"step `{step.id}`: `suffix` is {suffix!r} here; leave it out", step.where)
     return replace(step, spec=replace(step.spec, suffix=suffix), given={**step.given, "suffix": suffix})

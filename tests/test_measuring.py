@@ -102,6 +102,46 @@ def test_resolving_again_changes_nothing() -> None:
     assert [step.spec for step in with_signals(remade)] == [step.spec for step in steps]
 
 
+OWN = """
+from typing import Annotated
+import pyarrow as pa
+import pyarrow.compute as pc
+from curate.registry import stage
+from curate.stage import Verdict, flag
+
+class Shouts:
+    measures = ("n_upper_chars",)
+    @property
+    def reads(self):
+        return ("n_upper_chars" + getattr(self, "suffix", ""),)
+    def decide(self, batch):
+        return flag(pc.greater(batch[self.reads[0]], 3), "shouts")
+    def __call__(self, batch):
+        return Verdict({}, self.decide(batch))
+
+@stage(version=1, writes={}, reasons=["shouts"])
+class Loud(Shouts):
+    suffix: Annotated[str, "set by the recipe"] = ""
+
+@stage(version=1, writes={}, reasons=["shouts"])
+class Deaf(Shouts):
+    pass
+"""
+
+
+def test_a_stage_of_ones_own_may_ask_for_signals(tmp_path: Path) -> None:
+    (tmp_path / "shouting_stages.py").write_text(OWN)
+    (tmp_path / "in.jsonl").write_text('{"text": "THIS IS LOUD"}\n{"text": "this is not"}\n')
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("steps:\n  - 'shouting_stages:Loud'\n  - redact\n  - 'shouting_stages:Loud': {id: again}\n")
+    summary = api.run(recipe, [tmp_path / "in.jsonl"], tmp_path / "out")
+    assert summary.phases[-1]["dropped"] == {"loud": {"shouts": 1}}
+    assert "signals → loud → redact → signals_after_redact → again" in summary.phases[0]["does"]
+    recipe.write_text("steps:\n  - 'shouting_stages:Loud'\n  - redact\n  - 'shouting_stages:Deaf'\n")
+    with pytest.raises(RecipeError, match="has no field `suffix`"):
+        api.plan(recipe, [tmp_path / "in.jsonl"])
+
+
 def test_a_suffix_that_does_not_fit_is_refused_with_its_line() -> None:
     with pytest.raises(RecipeError, match=r"recipe:3: step `quality`: `suffix` is '' here"):
         steps_of("\n  - quality: {rules: gopher, suffix: __after_c4}\n")

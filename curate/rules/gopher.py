@@ -15,6 +15,7 @@ DUP = ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.1))
 
 
 def gopher_datatrove() -> RuleSet:
+    """Return Gopher's rules on quality as datatrove reads them: words of spaCy, `#` and ellipses apart."""
     words, plain = "n_words__spacy_en", "n_plain_words__spacy_en"
     return RuleSet(
         (
@@ -35,6 +36,7 @@ def gopher_datatrove() -> RuleSet:
 
 
 def gopher_dclm() -> RuleSet:
+    """Return them as DCLM reads them: words between white space, all symbols in one rule, stop words in any case."""
     words, counted, lines = "n_words__whitespace", "n_alnum_words__whitespace", "n_lines_dclm"
     return RuleSet(
         (
@@ -54,6 +56,7 @@ def gopher_dclm() -> RuleSet:
 
 
 def gopher_dolma() -> RuleSet:
+    """Return them as dolma reads them: median word length, and the share of words that hold a symbol."""
     words, lines, median = "n_words__whitespace", "n_lines_dolma", "twice_median_word_chars__whitespace"
     return RuleSet(
         (
@@ -86,6 +89,7 @@ def _ngrams(top: str, dup: str, chars: str, dup_chars: str = "") -> tuple[Rule, 
 
 
 def repetition_datatrove() -> RuleSet:
+    """Return Gopher's rules on repetition as datatrove reads them: the first copy is free, n-grams from left to right."""
     return RuleSet(
         (
             above("repeated_paragraphs", "n_dup_paragraphs", "n_paragraphs", "max_dup_paragraph_frac", 0.3),
@@ -100,6 +104,7 @@ def repetition_datatrove() -> RuleSet:
 
 
 def repetition_dclm() -> RuleSet:
+    """Return them as DCLM reads them: all copies count, and characters of words only."""
     pieces, chars = "n_paragraphs_dclm", "paragraph_chars_dclm"
     return RuleSet(
         (
@@ -115,6 +120,7 @@ def repetition_dclm() -> RuleSet:
 
 
 def repetition_dolma() -> RuleSet:
+    """Return them as dolma reads them: all copies count, those of overlapping n-grams again."""
     chars = "word_chars__whitespace"
     dup, of = "dup{n}_chars__whitespace_overlapping", "ngram{n}_chars__whitespace"
     return RuleSet(
@@ -134,6 +140,7 @@ RPS = "Weber et al. 2024 (RedPajama-V2, arXiv:2411.12372); the rules of its data
 
 
 def gopher_redpajama2() -> RuleSet:
+    """Return Gopher's rules on quality over the signals of RedPajama-V2, which have no stop words of Gopher's."""
     words, raw, lines = "rps_doc_word_count", "rps_doc_raw_words", "rps_lines"
     return RuleSet(
         (
@@ -152,11 +159,13 @@ def gopher_redpajama2() -> RuleSet:
 
 
 def repetition_redpajama2() -> RuleSet:
+    """Return Gopher's rules on repeated n-grams over the signals of RedPajama-V2, which have no repeated lines."""
     rules = _ngrams("rps_doc_chars_top_{n}gram", "rps_doc_chars_dupe_{n}grams", "rps_doc_word_chars")
     return RuleSet(rules, f"{TABLE_A1}; {RPS}", "rps_doc_word_count")  # it has no signal of repeated lines
 
 
 def redpajama2() -> RuleSet:
+    """Return both sets over the signals of RedPajama-V2."""
     return RuleSet(
         (*gopher_redpajama2().rules, *repetition_redpajama2().rules),
         f"{A11} and {TABLE_A1}; {RPS}",

@@ -9,6 +9,7 @@ from curate.signals import SIGNALS
 
 
 def c4(variant: str, source: str, min_words: int, min_sentences: int, *more: Rule) -> RuleSet:
+    """Return C4's rules on pages; those on lines are `lines`, by the signals of `variant`."""
     return RuleSet(
         (
             *more,
@@ -30,6 +31,7 @@ def c4_tfds() -> RuleSet:
 
 
 def fineweb() -> RuleSet:
+    """Return the rules that FineWeb adds to Gopher's and C4's."""
     lines, words = "n_filled_lines", "n_words__spacy_en"
     return RuleSet(
         (
@@ -51,6 +53,7 @@ def fineweb() -> RuleSet:
 
 
 def refinedweb() -> RuleSet:
+    """Return RefinedWeb's rule on pages that lost too much to its line edits."""
     words = "refinedweb_words"
     return RuleSet(
         (above("too_many_words_removed", "refinedweb_removed_words", words, "max_removed_word_frac", 0.05),),
@@ -109,6 +112,7 @@ def bigscience(language: str) -> RuleSet:
 
 
 def ccnet() -> RuleSet:
+    """Return CCNet's only rule on the text itself."""
     return RuleSet(
         (below("too_few_chars", CHARS, None, "min_chars", 300),),
         "Wenzek et al. 2020 (CCNet, arXiv:1911.00359); cc_net, minify and mine.py: min_len",
