@@ -89,7 +89,7 @@ def _ngrams(top: str, dup: str, chars: str, dup_chars: str = "") -> tuple[Rule, 
 
 
 def repetition_datatrove() -> RuleSet:
-    """Return Gopher's rules on repetition as datatrove reads them: the first copy is free, n-grams from left to right."""
+    """Return Gopher's rules on repetition as datatrove reads them: the first copy is free, n-grams do not overlap."""
     return RuleSet(
         (
             above("repeated_paragraphs", "n_dup_paragraphs", "n_paragraphs", "max_dup_paragraph_frac", 0.3),
