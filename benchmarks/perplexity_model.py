@@ -54,8 +54,8 @@ def train(data: Path, out: Path) -> None:
         print(train_ngrams(str(path), out, SETTINGS, say=print))
 
 
-def pairs(data: Path) -> Iterator[tuple[str, str]]:
-    """Yield (main text, the visible lines that are not in it) of labelled English pages."""
+def pairs(data: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield (URL, main text, the visible lines that are not in it) of labelled English pages."""
     from resiliparse.extract.html2text import extract_plain_text
 
     from benchmarks.extraction.pages import FULL_GOLD, load_pages
@@ -72,13 +72,13 @@ def pairs(data: Path) -> Iterator[tuple[str, str]]:
         ).splitlines()
         rest = "\n".join(line.strip() for line in lines if line.strip() and " ".join(line.split()) not in gold)
         if len(main) >= MIN_CHARS and len(rest) >= MIN_CHARS:
-            yield main, rest
+            yield page.url, main, rest
 
 
 def judge(data: Path, model: Path | None) -> None:
     """Print how well perplexity and simpler numbers tell main text from the rest of the pages."""
     found = list(pairs(data))
-    both = [main for main, _ in found] + [rest for _, rest in found]
+    both = [main for _, main, _ in found] + [rest for _, _, rest in found]
     is_main = np.arange(len(both)) < len(found)
     batch = pa.RecordBatch.from_pydict({"text": pa.array(both, pa.string())})
     stage = Perplexity(model=model)

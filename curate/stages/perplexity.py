@@ -76,7 +76,7 @@ class Perplexity:
         return (self.column,)
 
     def checks_columns(self, columns: Mapping[str, pa.DataType | None]) -> None:
-        """Raise InputError where the model cannot be read. Its kernels are compiled here, once, before workers start."""
+        """Raise InputError where the model cannot be read. Its kernels are compiled here, before workers start."""
         from curate.ngrams.model import model_files, perplexities
 
         if self.models is None:
