@@ -18,7 +18,8 @@ from curate.classifiers.figures import Figures, figures_of
 from curate.classifiers.fit import fit
 from curate.classifiers.texts import Counts, Labelled, LabelledTexts
 from curate.errors import InputError
-from curate.receipts import attempt_name, discard, fsync_path, sha256_of
+from curate.new_folder import new_folder
+from curate.receipts import sha256_of
 
 MIN_TRAIN, MIN_HELD_OUT = 50, 10  # docs of each side; figures of fewer say nothing
 MAX_SHARED_FRAC = 0.01  # of the smaller side; more and the two are not two kinds of text
@@ -102,36 +103,24 @@ def train_classifier(
     Raises InputError where `out` exists, a side has no text or too few, or the sides share more than 1 % of the
     smaller one. Nothing is left of a training that failed.
     """
-    settings, out = settings or ClassifierSettings(), Path(out)
-    if out.exists():
-        raise InputError(f"{out} exists; name a folder that does not")
-    if not out.parent.exists():
-        raise InputError(f"{out.parent} is no folder")
-    folder = out.parent / f".{out.name}.{attempt_name()}"
-    folder.mkdir()
-    try:
+    settings, names = settings or ClassifierSettings(), (os.fspath(positives), os.fspath(negatives))
+    with new_folder(out) as folder:
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
             texts = LabelledTexts(
-                (os.fspath(positives), os.fspath(negatives)), Path(work),
-                seed=settings.seed, split_by=settings.split_by, text_column=text_column, url_column=url_column,
+                names, Path(work), seed=settings.seed, split_by=settings.split_by,
+                text_column=text_column, url_column=url_column,
             )  # fmt: skip
             say(f"read {sum(texts.counts.n_read):,} docs")
             held_out = _write_lines(texts, Path(work), settings)
-            _check(texts.counts, settings, (os.fspath(positives), os.fspath(negatives)))
+            _check(texts.counts, settings, names)
             say(f"training on {sum(texts.counts.n_train):,} docs")
             model = _train(Path(work) / "train.txt", folder, settings)
             say(f"measuring on {sum(texts.counts.n_held_out):,} docs")
             figures = _measure(model, held_out, settings)
         digest, size = sha256_of(model), model.stat().st_size
         facts = {"file": model.name, "sha256": digest, "bytes": size, **_made_with(settings)}
-        write_card(folder, facts, texts.counts, figures, ("positives", "negatives"))
-        for path in (*folder.iterdir(), folder):
-            fsync_path(path)
-        os.rename(folder, out)
-    except BaseException:
-        discard(folder)
-        raise
-    return TrainedClassifier(out / model.name, digest, size, texts.counts, figures)
+        write_card(folder, facts, texts.counts, figures)
+    return TrainedClassifier(Path(out) / model.name, digest, size, texts.counts, figures)
 
 
 def _write_lines(texts: LabelledTexts, work: Path, settings: ClassifierSettings) -> Path:

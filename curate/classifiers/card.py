@@ -22,11 +22,14 @@ LIMITS = """\
 """
 
 
-def write_card(folder: Path, facts: Mapping[str, Any], counts: Counts, figures: Figures, sides: Sequence[str]) -> None:
+SIDES = ("positives", "negatives")
+
+
+def write_card(folder: Path, facts: Mapping[str, Any], counts: Counts, figures: Figures) -> None:
     """Write card.json, card.md and calibration.svg. No clock and no path goes into them: same training, same bytes."""
     data = [
         {"side": side, **{name: values[i] for name, values in dataclasses.asdict(counts).items() if _is_list(values)}}
-        for i, side in enumerate(sides)
+        for i, side in enumerate(SIDES)
     ]
     card = {
         "model": dict(facts),
@@ -51,10 +54,19 @@ def _lines(
     yield f"A fastText classifier of docs: `{facts['file']}`, {facts['bytes']:,} bytes, sha256"
     yield f"`{facts['sha256']}`."
     yield f"Its score is the probability of `{settings['label']}`; `model_quality: {{model: {facts['file']}}}` asks it."
-    yield ""
-    yield "## Data"
-    yield ""
-    yield "| | positives | negatives |"
+    yield from ("", "## Data", "")
+    yield from _data(data, counts)
+    yield from ("", "## On the held-out docs", "")
+    yield from _held_out(figures)
+    yield from ("", "## Settings", "")
+    yield ", ".join(f"{name} {value}" for name, value in settings.items()) + "."
+    yield f"Made with {', '.join(f'{name} {version}' for name, version in facts['library'].items())}, one thread."
+    yield f"The model sees: {facts['text_is']}."
+    yield from ("", "## Limits", "", LIMITS.rstrip())
+
+
+def _data(data: Sequence[Mapping[str, Any]], counts: Counts) -> Iterator[str]:
+    yield f"| | {' | '.join(SIDES)} |"
     yield "|---|--:|--:|"
     for name, title in (
         ("n_read", "docs read"), ("n_empty", "without a word"), ("n_copies", "copies of another"),
@@ -64,9 +76,9 @@ def _lines(
     yield ""
     yield f"Texts on both sides, used on neither: {counts.n_on_both_sides:,}. The sha256 of the texts that were used,"
     yield f"in order of their hash: positives `{counts.digests[0]}`, negatives `{counts.digests[1]}`."
-    yield ""
-    yield "## On the held-out docs"
-    yield ""
+
+
+def _held_out(figures: Figures) -> Iterator[str]:
     yield f"ROC-AUC {figures.roc_auc:.4f}, average precision {figures.average_precision:.4f}, Brier score"
     yield f"{figures.brier:.4f}, calibration error {figures.calibration_error:.4f} (![plot](calibration.svg))."
     yield ""
@@ -85,16 +97,6 @@ def _lines(
     for b in figures.bins:
         shown = "– | –" if b.mean_score is None else f"{b.mean_score:.3f} | {b.positive_frac:.3f}"
         yield f"| {b.low:.1f}–{b.high:.1f} | {b.n_docs:,} | {shown} |"
-    yield ""
-    yield "## Settings"
-    yield ""
-    yield ", ".join(f"{name} {value}" for name, value in settings.items()) + "."
-    yield f"Made with {', '.join(f'{name} {version}' for name, version in facts['library'].items())}, one thread."
-    yield f"The model sees: {facts['text_is']}."
-    yield ""
-    yield "## Limits"
-    yield ""
-    yield LIMITS.rstrip()
 
 
 def _row(title: str, at: AtThreshold | None) -> str:

@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from curate.classifiers.texts import Labelled, LabelledTexts
 from curate.errors import InputError
+from curate.new_folder import new_folder
 from curate.ngrams.arpa import BEGIN, END, UNKNOWN, Arpa, write_arpa
 from curate.ngrams.card import MODEL_FILE, write_card
 from curate.ngrams.kneser_ney import BEGIN_ID, END_ID, Estimate, estimate
 from curate.ngrams.settings import MAX_CHARS, MIN_TOKENS, TOKENS_NOTE, NgramSettings, TrainedNgrams, tokens_note
-from curate.receipts import attempt_name, discard, fsync_path, sha256_of
+from curate.receipts import sha256_of
 
 TEXTS_AT_A_TIME = 64
 
@@ -42,14 +43,8 @@ def train_ngrams(
 
     Raises InputError where `out` exists or there is too little text. Nothing is left of a training that failed.
     """
-    settings, out = settings or NgramSettings(), Path(out)
-    if out.exists():
-        raise InputError(f"{out} exists; name a folder that does not")
-    if not out.parent.exists():
-        raise InputError(f"{out.parent} is no folder")
-    folder = out.parent / f".{out.name}.{attempt_name()}"
-    folder.mkdir()
-    try:
+    settings = settings or NgramSettings()
+    with new_folder(out) as folder:
         with tempfile.TemporaryDirectory(dir=folder, prefix="work-") as work:
             read = LabelledTexts(
                 (os.fspath(texts),), Path(work), seed=settings.seed, split_by=settings.split_by, prepare=_prepared,
@@ -61,15 +56,9 @@ def train_ngrams(
             facts = _estimate(Path(work), folder, settings, counted)
             facts["digest"] = read.counts.digests[0]
         write_card(folder, facts, settings)
-        for path in (*folder.iterdir(), folder):
-            fsync_path(path)
-        os.rename(folder, out)
-    except BaseException:
-        discard(folder)
-        raise
     names = {field.name for field in dataclasses.fields(TrainedNgrams)}
     known = {name: value for name, value in facts.items() if name in names}
-    return TrainedNgrams(model=out / MODEL_FILE, **known)
+    return TrainedNgrams(model=Path(out) / MODEL_FILE, **known)
 
 
 def _prepared(text: str | None) -> str:
