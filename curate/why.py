@@ -85,7 +85,7 @@ def _life(run: Run, phase: Phase | None, row: dict[str, Any]) -> Life:
         signals = {"language": row["language"], **signals}
     rule, because = {}, ""
     for spec in (s.spec for s in run.recipe.steps if s.id == step):
-        rule = {f.name: v for f in dataclasses.fields(spec) if (v := getattr(spec, f.name)) is not None}
+        rule = {f.name: v for f in dataclasses.fields(spec) if (v := getattr(spec, f.name)) is not None and v != ""}
         if hasattr(spec, "explain") and row.get("outcome") == "dropped":
             because = spec.explain(row["reason"], signals)
     text = row.get("text")
