@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from curate.cli import TRAINER, build_app
 from curate.commands import step_command
+from curate.model_commands import MODELS
 from curate.reference import describe_step
 from curate.registry import STEPS, params, step_class
 
@@ -33,7 +34,7 @@ def help_of(*words: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_list_names_every_command_and_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = help_of(monkeypatch=monkeypatch)
-    for name in (*STEPS, *OWN, *TRAINER):
+    for name in (*STEPS, *OWN, *TRAINER, *MODELS):
         assert re.search(rf"^[│|] {name.replace('_', '-')} ", shown, re.MULTILINE), name
     for code in ("0 ok", "2 bad input", "3 finished", "4 accounting", "75 stopped", "130 interrupted"):
         assert code in shown
@@ -51,7 +52,7 @@ def test_help_of_a_step_shows_its_options_with_their_help(name: str, monkeypatch
         assert option in shown
 
 
-@pytest.mark.parametrize("name", [*OWN, *TRAINER])
+@pytest.mark.parametrize("name", [*OWN, *TRAINER, *MODELS])
 def test_help_of_a_command_shows_every_option(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = help_of(name, monkeypatch=monkeypatch)
     command = next(c for c in build_app([name]).registered_commands if (c.name or c.callback.__name__) == name)  # type: ignore[union-attr]
