@@ -69,13 +69,15 @@ class DataConfig:
     """What one step reads: `batch_size` windows of `seq_len` tokens.
 
     They go through the model `micro_batch_size` at a time (0 = all at once). `mask_documents` keeps the documents of a
-    window apart. `weights` maps a source to its share of the windows; empty means every window once per epoch.
+    window apart. `packing` concat puts documents end to end and cuts every `seq_len` tokens; best_fit cuts only
+    documents that are longer, and fills the rest of a row up (see `train.packing`). `weights` maps a source to its share of the windows; empty means every window once per epoch.
     """
 
     seq_len: int = 256
     batch_size: int = 8
     micro_batch_size: int = 0
     mask_documents: bool = False
+    packing: Literal["concat", "best_fit"] = "concat"
     weights: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -135,7 +137,10 @@ class LoopConfig:
     starts several processes. `recompute` saves memory: `full` keeps each block's input only, `selective` the results
     of its matrix products too.
     `eval_tokens` bounds one evaluation, per source. `init_from` names weights to start from, of the same shape: a
-    checkpoint, a training run, or a folder made for `transformers`.
+    checkpoint, a training run, or a folder made for `transformers`. `sample_prompts` are gone on from when the run is
+    done, for `run.html`; the empty one stands for the start of a document. `measure_matmul` times the device's matrix
+    products before the first step, for the share of them that training reaches; auto does on CUDA. `tensorboard` and
+    `wandb_project` copy the metrics to packages that must be installed.
     """
 
     steps: int = 60
@@ -151,6 +156,10 @@ class LoopConfig:
     eval_tokens: int = 65_536
     checkpoint_every: int = 0
     keep_checkpoints: int = 2
+    sample_prompts: tuple[str, ...] = ("",)
+    measure_matmul: Literal["auto", "always", "never"] = "auto"
+    tensorboard: bool = False
+    wandb_project: str = ""
 
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)

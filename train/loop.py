@@ -21,23 +21,26 @@ from train.checkpoint import (
     save_checkpoint,
 )
 from train.config import TrainConfig
+from train.copies import open_copies, refuse_missing
 from train.data import Batch, Corpus
 from train.device import choose_autocast
 from train.errors import CheckpointError, DataError, Diverged, Stopped
 from train.evals import HeldOut, evaluate
 from train.export import load_weights
-from train.metrics import MetricsLog, peak_flops
+from train.meter import Meter
+from train.metrics import MetricsLog
 from train.model import Decoder, init_weights
 from train.optim import Optimizers
 from train.parallel import World, not_yet_averaged, spread, whole
 from train.prefetch import Prefetcher
+from train.progress import Lines, Shown, shown_for
 from train.runfolder import RunFolder
 from train.sampler import SAMPLER_VERSION, Samples, rank_slice
+from train.samples import in_one_piece, write_samples
 from train.schedule import learning_rate_at
 from train.signals import StopSignals
 from train.summary import Summary, summarise, write_page
 
-LOG_EVERY_S = 2.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 log = logging.getLogger("train")
 
@@ -57,6 +60,7 @@ class Trainer:
     def __init__(self, folder: RunFolder, config: TrainConfig, corpus: Corpus, world: World) -> None:
         self.folder, self.config, self.corpus, self.world = folder, config, corpus, world
         self.device, loop = world.device, config.loop
+        refuse_missing(loop)
         precision = loop.precision_on(self.device.type)
         sharded = world.size > 1 and loop.parallel == "fsdp"  # its own policy casts the parameters
         self.autocast = choose_autocast(self.device, "fp32" if sharded else precision)
@@ -67,12 +71,13 @@ class Trainer:
             load_weights(self.model, Path(loop.init_from))
         self.model.to(self.device)
         self.n_params = self.model.n_params()
+        self.meter = Meter(config, corpus, world, self.model.flops_per_token(config.data.seq_len))
+        self.shown: Shown = Lines(loop.steps)
         self.losses = spread(self.model, world, loop)
         self.optimizers = Optimizers(self.model, config.optim)
         self.sampler = corpus.sampler(loop.seed)
         self.progress = Progress(0, 0, 0, loop.seed, SAMPLER_VERSION, corpus.shards.sha256)
         self.saved_step = -1
-        self.reported_s = 0.0
         rank_slice(0, config.data.batch_size, world.rank, world.size)  # refuses a batch that the processes cannot share
 
     def restore(self, checkpoint: Path, saved: Progress) -> None:
@@ -96,7 +101,7 @@ class Trainer:
 
         Raises Stopped or Interrupted after a checkpoint, Diverged without one, and Stopped when the disk is full.
         """
-        metrics = MetricsLog(self.folder.metrics, keep_to_step=self.progress.step) if self.world.leads else None
+        metrics = self._open_metrics() if self.world.leads else None
         batches = Prefetcher(self._read, self.progress.step, self.config.loop.steps)
         try:
             with StopSignals() as stop:
@@ -107,6 +112,7 @@ class Trainer:
             raise Stopped(f"no room to write: {error}; make some, and the same command goes on") from error
         finally:
             batches.close()
+            self.shown.close()
             if metrics is not None:
                 metrics.close()
 
@@ -118,6 +124,8 @@ class Trainer:
             last = done == loop.steps
             if last or (loop.eval_every and done % loop.eval_every == 0):
                 self._evaluate(metrics)
+            if last and loop.sample_prompts:
+                self._write_samples(metrics)
             if last or asked_to_stop or (loop.checkpoint_every and done % loop.checkpoint_every == 0):
                 self._save()
             if asked_to_stop and not last:
@@ -142,13 +150,12 @@ class Trainer:
             self.progress.manifest_sha256,
         )
         took_s = time.perf_counter() - started
-        rate = result.n_tokens / took_s
         if metrics is not None:
             row = {"step": step + 1, "loss": result.loss, "learning_rate": learning_rate, "grad_norm": result.grad_norm}
-            row |= {"n_tokens": self.progress.trained_tokens, "tokens_per_s": round(rate, 1)}
-            row |= {"data_wait_frac": round(waited_s / took_s, 4)} | self._utilisation(rate)
+            row |= {"n_tokens": self.progress.trained_tokens}
+            row |= self.meter.step(result.loss, result.n_tokens, took_s, waited_s)
             metrics.add(row)
-            self._report(step + 1, result.loss, rate)
+            self.shown.step(row)
         return asked_to_stop
 
     def _samples(self, step: int, rank: int = 0, n_ranks: int = 1) -> Samples:
@@ -213,6 +220,23 @@ class Trainer:
                 )
         return scores
 
+    def _write_samples(self, metrics: MetricsLog | None) -> None:
+        """Log what the model writes after each of the prompts."""
+        loop, step = self.config.loop, self.progress.step
+        model = in_one_piece(self.model, self.world.leads)
+        if model is None or metrics is None:
+            return
+        tokenizer = self.corpus.shards.folder / "tokenizer.json"
+        for prompt, text in write_samples(model, tokenizer, loop.sample_prompts, self.config.data.seq_len, loop.seed):
+            metrics.add({"step": step, "split": "sample", "prompt": prompt, "text": text})
+
+    def _open_metrics(self) -> MetricsLog:
+        step = self.progress.step
+        metrics = MetricsLog(self.folder.metrics, step, open_copies(self.folder.path, self.config, step))
+        metrics.add(self.meter.setup(step))
+        self.shown = shown_for(self.config.loop.steps)
+        return metrics
+
     def _save(self) -> None:
         if self.saved_step == self.progress.step:
             return
@@ -231,17 +255,3 @@ class Trainer:
         if checkpoint is None:
             raise CheckpointError(f"{self.folder.path} has no checkpoint yet")
         return summarise(self.folder, self.n_params, self.corpus.n_tokens, checkpoint, "trained")
-
-    def _utilisation(self, tokens_per_s: float) -> dict[str, float]:
-        """Share of the device's dense bf16 peak; nothing on devices whose peak is not known."""
-        peak = peak_flops(torch.cuda.get_device_name(self.device)) if self.device.type == "cuda" else None
-        if peak is None:
-            return {}
-        flops_per_s = tokens_per_s * self.model.flops_per_token(self.config.data.seq_len)
-        return {"mfu_frac": round(flops_per_s / peak / self.world.size, 4)}
-
-    def _report(self, step: int, loss: float, rate: float) -> None:
-        now = time.monotonic()
-        if step == self.config.loop.steps or now - self.reported_s >= LOG_EVERY_S:
-            self.reported_s = now
-            log.info("step %d of %d  loss %.4f  %.0f tokens/s", step, self.config.loop.steps, loss, rate)

@@ -1,51 +1,47 @@
-"""`metrics.jsonl`: one row per training step and per held-out score, and the peak of known devices."""
+"""`metrics.jsonl`: one row per training step, per held-out score and per sample of text.
+
+A row with a `loss` is a step. Others have a `split`: `val` and `val-domain` are held-out scores, `sample` is text the
+model wrote, `setup` tells with what the steps after it were done.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# Dense bf16 peak in FLOP/s by the name CUDA gives the device; from NVIDIA's data sheets, without 2:4 sparsity.
-PEAK_FLOPS: tuple[tuple[str, float], ...] = (
-    ("H200", 989e12),
-    ("H100 PCIe", 756e12),
-    ("H100", 989e12),
-    ("A100", 312e12),
-    ("L40S", 362e12),
-    ("L4", 121e12),
-    ("RTX 4090", 165e12),
-)
-
-
-def peak_flops(device_name: str) -> float | None:
-    """Return the dense bf16 peak of a CUDA device, None when it is not in the table."""
-    return next((peak for name, peak in PEAK_FLOPS if name in device_name), None)
+if TYPE_CHECKING:
+    from train.copies import Copy
 
 
 class MetricsLog:
-    """Appends rows to `metrics.jsonl`; each row is one line, flushed at once."""
+    """Appends rows to `metrics.jsonl`, each a line that is flushed at once, and hands them to `copies`."""
 
-    def __init__(self, path: Path, keep_to_step: int) -> None:
+    def __init__(self, path: Path, keep_to_step: int, copies: Sequence[Copy] = ()) -> None:
         """Open the log and cut off rows after `keep_to_step`: those steps are about to be done again."""
         rows = [row for row in read_metrics(path) if row["step"] <= keep_to_step]
         partial = path.with_suffix(".partial")
         partial.write_text("".join(_line(row) for row in rows), encoding="utf-8")
         os.replace(partial, path)
         self._file = path.open("a", encoding="utf-8")
+        self._copies = copies
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Write one row; it must have a `step`."""
         self._file.write(_line(row))
         self._file.flush()
+        for copy in self._copies:
+            copy.add(row)
 
     def close(self) -> None:
         """Force the rows to disk and close the file."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+        for copy in self._copies:
+            copy.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,12 @@ from train.config import PRESETS, DataConfig, LoopConfig, ModelConfig, OptimConf
 from train.errors import ConfigError
 
 _SECTIONS: dict[str, type[Any]] = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig, "loop": LoopConfig}
-_HARMLESS = frozenset({"device", "compile", "checkpoint_every", "keep_checkpoints"})
+_HARMLESS = frozenset(
+    {
+        "device", "compile", "checkpoint_every", "keep_checkpoints",
+        "sample_prompts", "measure_matmul", "tensorboard", "wandb_project",
+    }
+)  # fmt: skip
 
 
 def build_config(preset: str = "tiny", *layers: Mapping[str, Any]) -> TrainConfig:
@@ -110,6 +115,10 @@ def _value(where: str, wanted: Any, value: Any) -> Any:
         if value not in typing.get_args(wanted):
             raise ConfigError(f"{where} must be one of {', '.join(typing.get_args(wanted))}, got {value!r}")
         return value
+    if wanted == tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+            raise ConfigError(f"{where} must be a list of texts, got {value!r}")
+        return tuple(value)
     if typing.get_origin(wanted) is tuple:
         return _weights(where, value)
     if wanted is float and isinstance(value, int | float | str) and not isinstance(value, bool):

@@ -1,28 +1,42 @@
-"""`run.html`: one self-contained page with the loss curve, the held-out scores and what was trained."""
+"""`run.html`: one self-contained page with loss curves, held-out scores, samples and what was trained with what."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-WIDTH, HEIGHT, MARGIN = 760, 320, 48
-MAX_POINTS = 2_000  # of the curve; longer runs are thinned evenly
+from train.curves import N_COLOURS, draw, visible
 
 Row = Mapping[str, Any]
 
-_STYLE = """
-:root { color-scheme: light dark;
-  --line: #2563eb; --dot: #d97706; --ink: #1f2937; --soft: #9ca3af; --page: #ffffff; }
+_LIGHT = ("#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d")
+_DARK = ("#fbbf24", "#34d399", "#f472b6", "#a78bfa", "#22d3ee", "#a3e635")
+_STYLE = (
+    """
+:root { color-scheme: light dark; --line: #2563eb; --ink: #1f2937; --soft: #9ca3af; --page: #ffffff; LIGHT }
 @media (prefers-color-scheme: dark) { :root {
-  --line: #60a5fa; --dot: #fbbf24; --ink: #e5e7eb; --soft: #6b7280; --page: #111827; } }
+  --line: #60a5fa; --ink: #e5e7eb; --soft: #6b7280; --page: #111827; DARK } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
   max-width: 820px; margin: 2rem auto; padding: 0 1rem; }
 svg { width: 100%; height: auto; } svg text { fill: var(--ink); font-size: 12px; } .axis { stroke: var(--soft); }
-.loss { fill: none; stroke: var(--line); stroke-width: 1.5; } .val { fill: var(--dot); }
+.loss { fill: none; stroke: var(--line); stroke-width: 1.2; } .held { stroke-width: 1.5; }
+polyline.held { fill: none; } .legend { font-size: 13px; } .key { margin-right: 1.2rem; }
+.key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .3rem; border-radius: .2rem; }
+i.c-loss { background: var(--line); }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { text-align: left; padding: .2rem 1rem .2rem 0; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-"""
+th { font-weight: 600; } .number { text-align: right; font-variant-numeric: tabular-nums; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid var(--soft); padding-left: .8rem; }
+td { overflow-wrap: anywhere; }
+""".replace("LIGHT", " ".join(f"--c{n}: {colour};" for n, colour in enumerate(_LIGHT))).replace(
+        "DARK", " ".join(f"--c{n}: {colour};" for n, colour in enumerate(_DARK))
+    )
+    + "\n".join(
+        f"polyline.c{n} {{ stroke: var(--c{n}); }} circle.c{n} {{ fill: var(--c{n}); }}"
+        f" i.c{n} {{ background: var(--c{n}); }}"
+        for n in range(N_COLOURS)
+    )
+    + "\n"
+)
 
 
 def render_run(title: str, facts: Mapping[str, str], metrics: Sequence[Row]) -> str:
@@ -30,67 +44,68 @@ def render_run(title: str, facts: Mapping[str, str], metrics: Sequence[Row]) -> 
     steps = [row for row in metrics if "loss" in row]
     scores = [row for row in metrics if row.get("split") == "val"]
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{_facts(facts)}"
-        f"<h2>Loss</h2>{_chart(steps, scores)}{_scores(scores)}</body></html>\n"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{visible(title)}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{visible(title)}</h1>{_facts(facts)}"
+        f"<h2>Loss</h2>{draw(steps, scores)}{_sources(scores)}{_domains(metrics)}{_samples(metrics)}</body></html>\n"
     )
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in facts.items()
-    )
+    rows = "".join(f"<tr><th>{visible(name)}</th><td>{visible(value)}</td></tr>" for name, value in facts.items())
     return f"<table>{rows}</table>"
 
 
-def _scores(scores: Sequence[Row]) -> str:
+def _sources(scores: Sequence[Row]) -> str:
     if not scores:
         return "<p>The shards hold no held-out documents.</p>"
-    rows = "".join(
-        f'<tr><td class="number">{row["step"]:,}</td><td>{html.escape(str(row["source"]))}</td>'
-        f'<td class="number">{row["nats_per_token"]:.4f}</td><td class="number">{_bits(row["bits_per_byte"])}</td>'
-        f'<td class="number">{row["n_docs"]:,}</td><td class="number">{row["n_tokens"]:,}</td></tr>'
-        for row in scores
+    last = _latest(scores)
+    told = f"<p>Scored after step {last[0]['step']:,}; the curves show the steps before.</p>"
+    return f"<h2>Held-out documents by source</h2>{told}{_scores(('source',), last)}"
+
+
+def _domains(metrics: Sequence[Row]) -> str:
+    found = _latest([row for row in metrics if row.get("split") == "val-domain"])
+    if not found:
+        return ""
+    return f"<h2>The largest domains of each source</h2>{_scores(('source', 'domain'), found)}"
+
+
+def _scores(names: Sequence[str], rows: Sequence[Row]) -> str:
+    numbers = ("nats per token", "perplexity", "bits per byte", "documents", "tokens")
+    head = "".join(f"<th>{name}</th>" for name in names) + "".join(f'<th class="number">{n}</th>' for n in numbers)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{visible(str(row[name]))}</td>" for name in names) + _cells(_figures(row)) + "</tr>"
+        for row in rows
     )
-    names = ("step", "source", "nats per token", "bits per byte", "documents", "tokens")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return f"<h2>Held-out documents</h2><table><tr>{head}</tr>{rows}</table>"
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _bits(value: float | None) -> str:
-    return "no text" if value is None else f"{value:.4f}"
+def _figures(row: Row) -> Iterable[str]:
+    bits = row["bits_per_byte"]
+    yield f"{row['nats_per_token']:.4f}"
+    yield f"{row['perplexity']:,.2f}"
+    yield "no text" if bits is None else f"{bits:.4f}"
+    yield f"{row['n_docs']:,}"
+    yield f"{row['n_tokens']:,}"
 
 
-def _chart(steps: Sequence[Row], scores: Sequence[Row]) -> str:
-    if not steps:
-        return "<p>No step was taken yet.</p>"
-    losses = [float(row["loss"]) for row in steps] + [float(row["nats_per_token"]) for row in scores]
-    low, high = min(losses), max(losses)
-    span, last = (high - low) or 1.0, max(int(row["step"]) for row in steps)
-
-    def at(step: float, loss: float) -> tuple[float, float]:
-        x = MARGIN + (step / last) * (WIDTH - 2 * MARGIN)
-        return round(x, 1), round(HEIGHT - MARGIN - (loss - low) / span * (HEIGHT - 2 * MARGIN), 1)
-
-    thinned = steps[:: -(-len(steps) // MAX_POINTS)]
-    points = " ".join("{},{}".format(*at(row["step"], row["loss"])) for row in thinned)
-    dots = "".join(
-        '<circle class="val" r="4" cx="{}" cy="{}"><title>{}</title></circle>'.format(
-            *at(row["step"], row["nats_per_token"]),
-            html.escape(f"{row['source']}: {row['nats_per_token']:.4f} at step {row['step']}"),
-        )
-        for row in scores
-    )
-    labels = "".join(_label(*at(0, low + part * span), f"{low + part * span:.2f}") for part in (0, 0.25, 0.5, 0.75, 1))
-    bottom, right = HEIGHT - MARGIN, WIDTH - MARGIN
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="loss by step">'
-        f'<path class="axis" fill="none" d="M{MARGIN},{MARGIN} V{bottom} H{right}"/>{labels}'
-        f'<text x="{right}" y="{bottom + 20}" text-anchor="end">step {last:,}</text>'
-        f'<text x="{MARGIN}" y="{MARGIN - 14}">nats per token: line = training, dots = held out</text>'
-        f'<polyline class="loss" points="{points}"/>{dots}</svg>'
-    )
+def _cells(texts: Iterable[str]) -> str:
+    return "".join(f'<td class="number">{text}</td>' for text in texts)
 
 
-def _label(x: float, y: float, text: str) -> str:
-    return f'<text x="{x - 6}" y="{y + 4}" text-anchor="end">{text}</text>'
+def _samples(metrics: Sequence[Row]) -> str:
+    found = _latest([row for row in metrics if row.get("split") == "sample"])
+    if not found:
+        return ""
+    told = f"<p>Written after step {found[0]['step']:,}, at temperature 0.8 among the 50 likeliest tokens.</p>"
+    texts = "".join(f"<p>{_prompt(str(row['prompt']))}</p><pre>{visible(str(row['text']))}</pre>" for row in found)
+    return f"<h2>What the model writes</h2>{told}{texts}"
+
+
+def _prompt(prompt: str) -> str:
+    return f"After “{visible(prompt)}”:" if prompt else "From the start of a document:"
+
+
+def _latest(rows: Sequence[Row]) -> list[Row]:
+    last = max((row["step"] for row in rows), default=0)
+    return [row for row in rows if row["step"] == last]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from train.config import TrainConfig
 from train.errors import ConfigError
@@ -58,6 +60,7 @@ def summarise(
 
 def write_page(folder: RunFolder, config: TrainConfig, summary: Summary) -> None:
     """Write `run.html` for the steps done so far."""
+    rows = read_metrics(folder.metrics)
     facts: Mapping[str, str] = {
         "preset": config.preset,
         "parameters": f"{summary.n_params:,}",
@@ -66,6 +69,32 @@ def write_page(folder: RunFolder, config: TrainConfig, summary: Summary) -> None
         "batch": f"{config.data.batch_size} windows of {config.data.seq_len} tokens",
         "tokens trained": f"{summary.n_tokens:,} ({summary.epochs} epochs)",
         "training loss": f"{summary.first_loss:.4f} to {summary.last_loss:.4f} nats per token",
+        "optimizer": f"{config.optim.optimizer}, {config.optim.schedule}, peak {config.optim.learning_rate:g}",
+        "seed": str(config.loop.seed),
     }
-    page = render_run(f"Training run: {config.preset}", facts, read_metrics(folder.metrics))
-    folder.page.write_text(page, encoding="utf-8")
+    page = render_run(f"Training run: {config.preset}", {**facts, **_speed(rows)}, rows)
+    partial = folder.page.with_suffix(".partial")
+    partial.write_text(page, encoding="utf-8")
+    os.replace(partial, folder.page)
+
+
+def _speed(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return device, speed and utilisation since the run was last started; the first step there may have compiled."""
+    setups = [number for number, row in enumerate(rows) if row.get("split") == "setup"]
+    if not setups:
+        return {}
+    setup = rows[setups[-1]]
+    steps = [row for row in rows[setups[-1] :] if "loss" in row]
+    facts = {"device": f"{setup['n_ranks']} × {setup['device']}, {setup['precision']}, torch {setup['torch']}"}
+    for name, label, of in (
+        ("mfu_frac", "MFU", f"of the data sheet's {(setup['peak_flops'] or 0) / 1e12:,.0f} dense bf16 TFLOP/s"),
+        ("matmul_frac", "of its matrix products", f"of {(setup['matmul_flops'] or 0) / 1e12:,.3g} TFLOP/s, measured"),
+    ):
+        if found := [row[name] for row in steps[1:] or steps if name in row]:
+            facts[label] = f"{statistics.median(found):.1%} {of}"
+    if steps:
+        later = steps[1:] or steps
+        facts["tokens per second"] = f"{statistics.median(row['tokens_per_s'] for row in later):,.0f} (median step)"
+        facts["waiting for data"] = f"{statistics.fmean(row['data_wait_frac'] for row in later):.2%} of the time"
+        facts["memory"] = f"{max(row['memory_bytes'] for row in steps) / 1e9:,.2f} GB"
+    return facts

@@ -9,13 +9,22 @@ from typing import Any
 
 import pytest
 
-from train.metrics import MetricsLog, peak_flops, read_metrics
-from train.run_page import MAX_POINTS, render_run
+from train.curves import MAX_POINTS
+from train.metrics import MetricsLog, read_metrics
+from train.peaks import peak_flops
+from train.run_page import render_run
 
 
 def rows(n_steps: int, source: str = "web") -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = [{"step": i + 1, "loss": 9.0 - i / n_steps} for i in range(n_steps)]
-    score = {"split": "val", "source": source, "nats_per_token": 8.5, "n_docs": 3, "n_tokens": 1234}
+    score = {
+        "split": "val",
+        "source": source,
+        "nats_per_token": 8.5,
+        "n_docs": 3,
+        "n_tokens": 1234,
+        "perplexity": 4914.8,
+    }
     return [*steps, {"step": n_steps, **score, "bits_per_byte": 2.5}]
 
 
