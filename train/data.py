@@ -1,13 +1,14 @@
-"""Token shards as training windows: `seq_len` inputs and their labels, each label in one window.
+"""Token shards as training batches: rows of `seq_len` inputs and their labels, each label in one row.
 
-A source's tokens are one long row. Window w holds inputs w*T … w*T+T-1 and labels one further on, so neighbours share
-one token; the last window is filled up with EOS whose labels are ignored. No token is lost.
+Which tokens stand in which row is decided by `train.packing`, which rows come when by `train.sampler`; here they are
+read. Places that no token fills are EOS whose labels are ignored. No token is lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,10 @@ from curate.shards import TokenShards, TokenStream
 from train.config import DataConfig
 from train.errors import ConfigError, DataError
 from train.model import IGNORED
+from train.packing import BestFit, Concatenated, Indices, Rows, Segments, count_windows
 from train.sampler import Sampler, Samples
+
+__all__ = ["Batch", "Corpus", "Ids", "count_windows", "stack"]
 
 Ids = NDArray[np.int64]
 
@@ -39,7 +43,7 @@ class Batch:
     def pinned(self) -> Batch:
         """Return the batch in page-locked memory, from which a GPU copies while it computes."""
         tokens, labels = self.tensors()
-        return Batch(self.tokens, self.labels, (tokens.pin_memory(), labels.pin_memory()))
+        return Batch(self.tokens, self.labels, (tokens.contiguous().pin_memory(), labels.contiguous().pin_memory()))
 
     @property
     def n_labels(self) -> int:
@@ -84,51 +88,76 @@ class Corpus:
             )
         return corpus
 
+    @cached_property
+    def rows(self) -> tuple[Rows, ...]:
+        """Which tokens stand in which row, per source; `best_fit` reads the documents' ends once."""
+        if self.data.packing == "best_fit":
+            return tuple(BestFit.of(stream, self.data.seq_len) for stream in self.streams)
+        return tuple(Concatenated(len(stream), self.data.seq_len) for stream in self.streams)
+
     @property
     def n_windows(self) -> tuple[int, ...]:
-        """Windows per source."""
-        return tuple(count_windows(len(stream), self.data.seq_len) for stream in self.streams)
+        """Rows per source."""
+        return tuple(len(rows) for rows in self.rows)
 
     @property
     def n_tokens(self) -> int:
         """Training tokens of the sources in use."""
         return sum(len(stream) for stream in self.streams)
 
+    @property
+    def padding_frac(self) -> float:
+        """Share of an epoch's places that no label fills."""
+        lost = 0 if self.data.packing == "best_fit" else len(self.streams)  # the first token of a stream is no label
+        return 1 - (self.n_tokens - lost) / (sum(self.n_windows) * self.data.seq_len)
+
     def sampler(self, seed: int) -> Sampler:
-        """Return the order in which a run with this seed reads the windows."""
+        """Return the order in which a run with this seed reads the rows."""
         return Sampler(self.n_windows, seed, tuple(weight for _, weight in self.data.weights))
 
     def count_labels(self, samples: Samples) -> int:
         """Return how many labels of these samples count, without reading them."""
-        chosen = zip(samples.source.tolist(), samples.window.tolist(), strict=True)
-        return sum(window_span(self.streams[s], w, self.data.seq_len)[1] - 1 for s, w in chosen)
+        return sum(self.rows[source].count_labels(samples.window[mine]) for source, mine in _by_source(samples))
 
     def read(self, samples: Samples) -> Batch:
-        """Read the windows of the given samples."""
-        chosen = zip(samples.source, samples.window, strict=True)
-        return self._stack([window(self.streams[s], int(w), self.data.seq_len) for s, w in chosen])
+        """Read the rows of the given samples. Raises DataError for an id outside the vocabulary.
 
-    def _stack(self, rows: Sequence[Ids]) -> Batch:
-        return stack(rows, self.data.seq_len, self.shards.manifest.eos_id, self.shards.manifest.vocab_size)
+        Every token is copied once, into a row of T + 1; where all rows are full, inputs and labels are views of them.
+        """
+        n_rows, width = len(samples.source), self.data.seq_len + 1
+        found = [
+            (source, mine, self.rows[source].segments(samples.window[mine])) for source, mine in _by_source(samples)
+        ]
+        full = all(len(s.row) == len(mine) and int(s.n_tokens.min()) == width for _, mine, s in found)
+        eos_id = self.shards.manifest.eos_id
+        ids = np.empty((n_rows, width), np.int64) if full else np.full((n_rows, width), eos_id, np.int64)
+        labels = ids[:, 1:] if full else np.full((n_rows, width - 1), IGNORED, np.int64)
+        for source, mine, segments in found:
+            read_into = self.streams[source].read_into
+            for row, position, first, n_tokens, n_labels in _placed(segments, mine):
+                end = position + n_tokens
+                read_into(first, ids[row, position:end])
+                if not full:
+                    labels[row, end - 1 - n_labels : end - 1] = ids[row, end - n_labels : end]
+        check_vocabulary(int(ids.max(initial=0)), self.shards.manifest.vocab_size)
+        return Batch(ids[:, :-1], labels)
 
 
-def count_windows(n_tokens: int, seq_len: int) -> int:
-    """Windows needed so that each of the n_tokens - 1 labels comes once."""
-    return max(0, -(-(n_tokens - 1) // seq_len))
+def _by_source(samples: Samples) -> Iterator[tuple[int, Indices]]:
+    """Yield each source and the places of its samples."""
+    for source in np.unique(samples.source).tolist():
+        yield source, np.flatnonzero(samples.source == source)
 
 
-def window_span(stream: TokenStream, number: int, seq_len: int) -> tuple[int, int]:
-    """Return (first token, number of tokens) of a window, its last label included.
-
-    Only the last window has fewer than T + 1.
-    """
-    first = number * seq_len
-    return first, min(seq_len + 1, len(stream) - first)
+def _placed(segments: Segments, rows: Indices) -> Iterator[tuple[int, ...]]:
+    """Yield (row of the batch, position, first, n_tokens, n_labels) of each segment."""
+    return zip(rows[segments.row].tolist(), *(column.tolist() for column in segments[1:]), strict=True)
 
 
-def window(stream: TokenStream, number: int, seq_len: int) -> Ids:
-    """Read one window, up to T + 1 tokens."""
-    return stream.read(*window_span(stream, number, seq_len)).astype(np.int64)
+def check_vocabulary(largest: int, vocab_size: int) -> None:
+    """Raise DataError for an id that the vocabulary does not have."""
+    if largest >= vocab_size:
+        raise DataError(f"the shards hold token id {largest}, outside the vocabulary of {vocab_size}")
 
 
 def stack(rows: Sequence[Ids], seq_len: int, eos_id: int, vocab_size: int) -> Batch:
@@ -141,7 +170,5 @@ def stack(rows: Sequence[Ids], seq_len: int, eos_id: int, vocab_size: int) -> Ba
     for i, row in enumerate(rows):
         tokens[i, : len(row) - 1] = row[:-1]
         labels[i, : len(row) - 1] = row[1:]
-    largest = max((int(row.max()) for row in rows), default=0)
-    if largest >= vocab_size:
-        raise DataError(f"the shards hold token id {largest}, outside the vocabulary of {vocab_size}")
+    check_vocabulary(max((int(row.max()) for row in rows), default=0), vocab_size)
     return Batch(tokens, labels)

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from train.errors import ConfigError
 
-SAMPLER_VERSION = 1  # stored in checkpoints; a change of the order of samples changes it
+SAMPLER_VERSION = 1  # stored in checkpoints; a change of the order of samples, or of their rows, changes it
 BLOCK = 1_024
+CHUNK = 4_096  # samples computed at once and kept, at most: a few at a time cost as much as a thousand
 ROUNDS = 6
 
 Indices = NDArray[np.int64]
@@ -30,6 +32,10 @@ class Samples:
     source: Indices
     window: Indices
     epoch: Indices
+
+    def part(self, first: int, stop: int) -> Samples:
+        """Return samples first … stop - 1 of these."""
+        return Samples(self.source[first:stop], self.window[first:stop], self.epoch[first:stop])
 
 
 def permute(index: Indices, n: int, *key: int) -> Indices:
@@ -114,8 +120,17 @@ class Sampler:
 
     def samples(self, first: int, stop: int) -> Samples:
         """Return samples first … stop - 1 of the endless sequence."""
-        index = np.arange(first, stop, dtype=np.int64)
-        return self._by_weight(index) if self.weights else self._by_size(index)
+        size = self._chunk_size()
+        chunks = [_chunk(self, number, size) for number in range(first // size, max(first, stop - 1) // size + 1)]
+        low, high = first % size, first % size + max(0, stop - first)
+        if len(chunks) == 1:
+            return chunks[0].part(low, high)
+        columns = zip(*((chunk.source, chunk.window, chunk.epoch) for chunk in chunks), strict=True)
+        return Samples(*map(np.concatenate, columns)).part(low, high)
+
+    def _chunk_size(self) -> int:
+        """Samples computed at once: fewer where that many would be of many epochs, each of which costs a round."""
+        return min(CHUNK, max(32, min(self.n_windows) if self.weights else sum(self.n_windows)))
 
     def _by_size(self, index: Indices) -> Samples:
         ends = np.cumsum(np.asarray(self.n_windows, dtype=np.int64))
@@ -165,6 +180,16 @@ class Sampler:
             slot = np.array([sum(quotas[:source]) + rest])
             found.append(block * BLOCK + int(unpermute(slot, BLOCK, self.seed, 1, block)[0]))
         return np.array(sorted(sample for sample in found if sample < n_samples), dtype=np.int64)
+
+
+@lru_cache(maxsize=8)
+def _chunk(sampler: Sampler, number: int, size: int) -> Samples:
+    """Compute `size` samples from number * size on; nobody may write into them."""
+    index = np.arange(number * size, (number + 1) * size, dtype=np.int64)
+    samples = sampler._by_weight(index) if sampler.weights else sampler._by_size(index)
+    for column in (samples.source, samples.window, samples.epoch):
+        column.flags.writeable = False
+    return samples
 
 
 def rank_slice(first: int, n_samples: int, rank: int, n_ranks: int) -> tuple[int, int]:

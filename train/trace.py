@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from train.config import TrainConfig
 from train.errors import ConfigError
 
@@ -50,26 +52,25 @@ def trace_step(config: TrainConfig, corpus: Corpus, step: int, row: int | None =
 
 
 def _trace_row(config: TrainConfig, corpus: Corpus, sampler: Sampler, step: int, row: int) -> Iterator[TracedDocument]:
-    from train.data import window_span
-
     sample = (step - 1) * config.data.batch_size + row
     place = sampler.samples(sample, sample + 1)
     source = int(place.source[0])
-    first, n_tokens = window_span(corpus.streams[source], int(place.window[0]), config.data.seq_len)
-    for start, stop, document in corpus.streams[source].documents(first, n_tokens):
-        row_of = document.provenance()
-        yield TracedDocument(
-            step,
-            row,
-            start,
-            stop - start,
-            document.offset,
-            corpus.sources[source],
-            str(row_of["doc_id"]),
-            row_of.get("url"),
-            row_of.get("warc_file"),
-            row_of.get("offset_bytes"),
-        )
+    segments = corpus.rows[source].segments(place.window)
+    for position, first, n_tokens in zip(segments.position, segments.first, segments.n_tokens, strict=True):
+        for start, stop, document in corpus.streams[source].documents(int(first), int(n_tokens)):
+            row_of = document.provenance()
+            yield TracedDocument(
+                step,
+                row,
+                int(position) + start,
+                stop - start,
+                document.offset,
+                corpus.sources[source],
+                str(row_of["doc_id"]),
+                row_of.get("url"),
+                row_of.get("warc_file"),
+                row_of.get("offset_bytes"),
+            )
 
 
 @dataclass(frozen=True)
@@ -118,15 +119,13 @@ def _seen(
     config: TrainConfig, corpus: Corpus, sampler: Sampler, source: int, first: int, n_tokens: int, n_steps: int
 ) -> Iterator[Seen]:
     """Yield the times at which tokens first … first + n_tokens - 1 of a source were inputs or labels of a batch."""
-    from train.data import window_span
-
-    seq_len, batch_size = config.data.seq_len, config.data.batch_size
-    windows = range(max(0, (first - 1) // seq_len), (first + n_tokens - 1) // seq_len + 1)
-    for window in windows:
-        start, length = window_span(corpus.streams[source], window, seq_len)
-        low, high = max(first, start), min(first + n_tokens, start + length)
-        if low >= high:
-            continue
+    batch_size = config.data.batch_size
+    for window in corpus.rows[source].holding(first, n_tokens).tolist():
+        segments = corpus.rows[source].segments(np.array([window]))
+        low = np.maximum(first, segments.first)
+        high = np.minimum(first + n_tokens, segments.first + segments.n_tokens)
+        position = segments.position + low - segments.first
         for epoch, sample in enumerate(sampler.places(source, window, n_steps * batch_size).tolist()):
             step, row = divmod(sample, batch_size)
-            yield Seen(step + 1, row, low - start, high - low, low - first, epoch)
+            for k in np.flatnonzero(low < high).tolist():
+                yield Seen(step + 1, row, int(position[k]), int(high[k] - low[k]), int(low[k]) - first, epoch)
