@@ -19,7 +19,7 @@ VARLEN_DTYPES = (torch.float16, torch.bfloat16)  # FlashAttention's own
 
 
 def rope_table(positions_T: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cos and sin of the rotary angles, each [T, K] in float32.
+    """Return cos and sin of the rotary angles, each [T, K/2] in float32.
 
     RoFormer (arXiv 2104.09864) pairs neighbours (2i, 2i+1); this pairs (i, i + K/2), as Llama and Qwen3 do, which is
     the same up to a permutation of the weights.
@@ -27,15 +27,15 @@ def rope_table(positions_T: Tensor, head_dim: int, theta: float) -> tuple[Tensor
     half = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions_T.device)
     inverse = 1.0 / (theta ** (half / head_dim))
     angles = torch.outer(positions_T.to(torch.float32), inverse)
-    angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
 
 
-def rotate(x_BHTK: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
+def rotate(x_BTHK: Tensor, cos_TK: Tensor, sin_TK: Tensor) -> Tensor:
     """Turn queries or keys by their positions' angles; computed in float32, returned in the dtype of the input."""
-    left, right = x_BHTK.float().chunk(2, dim=-1)
-    turned = torch.cat((-right, left), dim=-1)
-    return (x_BHTK.float() * cos_TK + turned * sin_TK).type_as(x_BHTK)
+    left, right = x_BTHK.float().chunk(2, dim=-1)
+    cos, sin = cos_TK[:, None], sin_TK[:, None]
+    turned = (torch.addcmul(left * cos, right, sin, value=-1), torch.addcmul(right * cos, left, sin))
+    return torch.cat(turned, dim=-1).type_as(x_BTHK)
 
 
 class KVCache:
