@@ -50,8 +50,6 @@ class Quality:
     terminal_punctuation: Annotated[bool, "c4: keep only lines that end like a sentence"] = True
     suffix: Annotated[str, "behind the names of the signals; set where the text was rewritten above"] = ""
 
-    decides = ("rules", "thresholds")
-
     def __post_init__(self) -> None:
         known = self.rule_set.thresholds
         for name, value in (self.thresholds or {}).items():
@@ -70,6 +68,11 @@ class Quality:
         if any(given.get(name, value) != value for name, value in found.measuring.items()):
             return found.counted_by(OWN_LINES)
         return found if self.terminal_punctuation else found.counted_by(f"{found.lines}_any_end")
+
+    @property
+    def decides(self) -> tuple[str, ...]:
+        """What may change without a look at text: line edits depend on the limits too."""
+        return () if self.rule_set.lines else ("rules", "thresholds")
 
     @cached_property
     def limits(self) -> dict[str, float]:
@@ -183,6 +186,8 @@ class Quality:
             why[mask & (why == none)] = reasons.index(reason)
         limits, fired = self.limits, {}
         for rule in self.rule_set.rules:
+            if limits[rule.limit] == (-math.inf if rule.side == "below" else math.inf):
+                continue  # switched off: that it never fires is no news
             broken = _broken(rule, numbers, limits[rule.limit])
             first = broken & (why == none)
             why[first] = reasons.index(rule.reason)

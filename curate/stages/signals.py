@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated
 
 import pyarrow as pa
 
 from curate.errors import InputError
 from curate.registry import nearest, stage
+from curate.rules import RULE_SETS
 from curate.signals import SETS, SIGNALS
 from curate.stage import Verdict
 
@@ -27,20 +29,20 @@ class Signals:
     Raises InputError for a name that is neither a signal nor a set of signals.
     """
 
-    measure: Annotated[tuple[str, ...], "signals, or sets of signals such as gopher, c4, redpajama2"]
+    measure: Annotated[tuple[str, ...], "signals, or names of sets of rules: gopher, c4/tfds, redpajama2"]
     suffix: Annotated[str, "behind the names of the columns; set where the text was rewritten above"] = ""
 
     def __post_init__(self) -> None:
         if not self.measure:
             raise InputError("signals: `measure` is empty; name signals or sets of signals")
         for name in self.measure:
-            if name not in SIGNALS and name not in SETS:
-                raise InputError(f"signals: unknown signal {name!r}{nearest(name, [*SIGNALS, *SETS])}")
+            if name not in SIGNALS and not _signals_of(name):
+                raise InputError(f"signals: unknown signal {name!r}{nearest(name, [*SIGNALS, *SETS, *RULE_SETS])}")
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The signals asked for, each once, in the order of the table."""
-        wanted = {name for entry in self.measure for name in SETS.get(entry, (entry,))}
+        wanted = {name for entry in self.measure for name in _signals_of(entry)}
         return tuple(name for name in SIGNALS if name in wanted)
 
     @property
@@ -59,3 +61,11 @@ class Signals:
 
         found = measure(batch["text"], self.names)
         return Verdict({name + self.suffix: found[name] for name in self.names})
+
+
+def _signals_of(entry: str) -> tuple[str, ...]:
+    """Return the signal of that name, or those that a set of rules looks at; nothing for an unknown name."""
+    if entry in SIGNALS:
+        return (entry,)
+    columns = (name for rule in RULE_SETS[entry].rules for name in rule.columns) if entry in RULE_SETS else ()
+    return (*SETS.get(entry, ()), *columns)

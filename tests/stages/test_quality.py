@@ -135,6 +135,8 @@ def test_how_often_each_rule_fires_is_counted_alone_and_first() -> None:
     assert verdict.fired["max_hash_signs_per_word"] == (1, 0)
     assert verdict.fired["max_words"] == (0, 0)
     assert list(verdict.fired) == [rule.limit for rule in RULE_SETS["gopher"].rules]
+    off = {"max_words": float("inf"), "min_words": float("-inf")}
+    assert not set(off) & set(judged([PROSE], rules="gopher", thresholds=off).fired)  # nobody wants to hear of those
 
 
 def test_c4_rewrites_the_text_of_kept_docs_only() -> None:
