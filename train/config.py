@@ -70,7 +70,8 @@ class DataConfig:
 
     They go through the model `micro_batch_size` at a time (0 = all at once). `mask_documents` keeps the documents of a
     window apart. `packing` concat puts documents end to end and cuts every `seq_len` tokens; best_fit cuts only
-    documents that are longer, and fills the rest of a row up (see `train.packing`). `weights` maps a source to its share of the windows; empty means every window once per epoch.
+    documents that are longer, and fills up what is left of a row (see `train.packing`). `weights` maps a source to its
+    share of the windows; empty means every window once per epoch.
     """
 
     seq_len: int = 256
