@@ -14,9 +14,10 @@ from train.errors import ConfigError
 from train.trace import trace_document, trace_step
 
 
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
 @pytest.mark.parametrize("weights", [{}, {"fables": 1, "news": 3}], ids=["by size", "by weight"])
-def test_named_documents_hold_the_tokens_of_the_batch(tokens: Path, weights: dict[str, float]) -> None:
-    config, corpus = micro_config(tokens, data={"seq_len": 200, "weights": weights})
+def test_named_documents_hold_the_tokens_of_the_batch(tokens: Path, weights: dict[str, float], packing: str) -> None:
+    config, corpus = micro_config(tokens, data={"seq_len": 200, "weights": weights, "packing": packing})
     documents = {}
     for shard in corpus.shards.shards:
         for doc, row in enumerate(shard.provenance_table().to_pylist()):
@@ -33,15 +34,19 @@ def test_named_documents_hold_the_tokens_of_the_batch(tokens: Path, weights: dic
                 row["warc_file"],
                 row["offset_bytes"],
             )
-            read = np.append(batch.tokens[part.row, :1], batch.labels[part.row])
+            read = np.append(batch.tokens[part.row], batch.labels[part.row, -1])
             here = slice(part.first_position, part.first_position + part.n_tokens)
             there = slice(part.doc_first_token, part.doc_first_token + part.n_tokens)
             assert read[here].tolist() == ids[there].tolist()
         for row_number in range(config.data.batch_size):
             spans = [(t.first_position, t.n_tokens) for t in traced if t.row == row_number]
             ends = [start + n for start, n in spans]
-            assert [start for start, _ in spans] == [0, *ends[:-1]]
-            assert ends[-1] == 1 + int((batch.labels[row_number] != -100).sum())
+            assert [start for start, _ in spans] == [spans[0][0], *ends[:-1]]
+            n_labels = int((batch.labels[row_number] != -100).sum())
+            if packing == "concat":
+                assert (spans[0][0], ends[-1]) == (0, 1 + n_labels)
+            else:  # a piece that goes on brings the token before it, which is no label
+                assert n_labels == sum(t.n_tokens - (t.doc_first_token > 0) for t in traced if t.row == row_number)
 
 
 def test_the_command_traces_a_run(tokens: Path, tmp_path: Path) -> None:
@@ -56,9 +61,12 @@ def test_the_command_traces_a_run(tokens: Path, tmp_path: Path) -> None:
         api.trace(tmp_path / "run", step=1, row=4)
 
 
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
 @pytest.mark.parametrize("weights", [{}, {"fables": 1, "news": 3}], ids=["by size", "by weight"])
-def test_a_document_was_seen_where_the_steps_say_it_was(tokens: Path, weights: dict[str, float]) -> None:
-    config, corpus = micro_config(tokens, data={"seq_len": 64, "weights": weights}, loop={"steps": 40})
+def test_a_document_was_seen_where_the_steps_say_it_was(tokens: Path, weights: dict[str, float], packing: str) -> None:
+    config, corpus = micro_config(
+        tokens, data={"seq_len": 64, "weights": weights, "packing": packing}, loop={"steps": 40}
+    )
     by_document: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     for step in range(1, 41):
         for t in trace_step(config, corpus, step):
