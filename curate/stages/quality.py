@@ -30,7 +30,14 @@ class Quality:
 
     Decides by arithmetic over int64[n_docs] signals that a `signals` step above measured, and touches no text: a
     threshold may be changed without measuring again. The sets c4 and refinedweb also drop lines, so they rewrite
-    `text`, of kept docs only. Rules, limits and sources of each set: `curate.rules` and docs/quality.md.
+    `text`, of kept docs only.
+
+    Sets: gopher, gopher_repetition (Rae et al. 2021, arXiv:2112.11446, A.1.1 and table A1; as datatrove, DCLM, dolma
+    and RedPajama-V2 read them), c4 (Raffel et al. 2020, arXiv:1910.10683, section 2.2), fineweb (Penedo et al. 2024,
+    arXiv:2406.17557, section 3.6), refinedweb (Penedo et al. 2023, arXiv:2306.01116, G.2), redpajama2 (Weber et al.
+    2024, arXiv:2411.12372), bigscience (Laurençon et al. 2022, arXiv:2303.03915, section 3), ccnet (Wenzek et al. 2020,
+    arXiv:1911.00359). Every rule, its limit and where it comes from: `curate.rules` and docs/quality.md. Words and stop
+    words of most sets are English: put `language` above.
 
     Rules of one's own are `{signal, per, min, max, reason}`: a doc is dropped for `reason` where signal / per (or
     signal alone) is below `min` or above `max`. A signal is one of `curate.signals`, or a column of numbers that a step
