@@ -31,6 +31,7 @@ from curate.toxicity.linear import ASSET, Found, load_model, score_sentences
 F64 = npt.NDArray[np.float64]
 Scorer = Callable[[Sequence[str]], F64]  # texts → scores, the higher the more hateful
 FASTTEXT = {"fastText": {}, "fastText, bigrams, 25 epochs": {"wordNgrams": 2, "epoch": 25, "lr": 0.5}}
+FASTTEXT_TRIES = 9  # on a busy machine it stops with "Encountered NaN" now and then, with the same data and seed
 PROFANITY = "alt-profanity-check"
 OURS, LEXICON, LIST = "classifier", "lexicon density", "C4 list"
 ASK_PROFANITY = (
@@ -70,7 +71,13 @@ def fasttext(docs: Sequence[Doc], options: dict[str, Any]) -> Scorer:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"__label__{int(doc.hate or 0)} {line(doc.text)}\n" for doc in docs)
         file.flush()
-        model = train_supervised(file.name, thread=1, seed=1, verbose=0, **options)
+        for tries_left in reversed(range(FASTTEXT_TRIES)):
+            try:
+                model = train_supervised(file.name, thread=1, seed=1, verbose=0, **options)
+                break
+            except RuntimeError:
+                if not tries_left:
+                    raise
 
     def chance(text: str) -> float:
         told = {label: p for p, label in model.f.predict(line(text) + "\n", 2, 0.0, "strict")}

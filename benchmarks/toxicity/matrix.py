@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -18,7 +19,7 @@ from curate.kernels.toxicity.features import (
     word_features,
 )
 from curate.kernels.toxicity.score import text_buffers
-from curate.kernels.toxicity.sentences import MAX_CHARS, compiled, read_sentence, split_words
+from curate.kernels.toxicity.sentences import MAX_CHARS, read_sentence, split_words
 
 
 class Sentences(NamedTuple):
@@ -53,7 +54,7 @@ def sentences_of(texts: list[str], keys: npt.NDArray[np.uint64], values: npt.NDA
     return Sentences(rows[:, 0].copy(), rows[:, 1:3].copy(), matrix)
 
 
-@compiled()
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")  # type: ignore[untyped-decorator]
 def _features(data, starts, table, leet, keys, values, out, rows, first_doc):  # type: ignore[no-untyped-def]
     n_room = 2 * MAX_CHARS
     kinds, points, chars = np.empty(n_room, np.uint8), np.empty(n_room, np.uint32), np.empty(n_room, np.uint32)

@@ -47,7 +47,7 @@ EXPLICIT = CLASSES.index("sexual")
 WEIGHTS = {
     "davidson neither": 1.5,
     "davidson": 0.5,
-    "wiki-talk": 3.0,
+    "wiki-talk": 4.5,
     "own": 1.0,
     "web": 0.5,
     "state": 0.1,
@@ -58,7 +58,7 @@ WEIGHTS = {
 DIALECT = frozenset(("bitch", "bitches", "hoe", "hoes", "nigga", "niggas", "niggah", "niggaz", "ass", "pussy"))
 DIALECT_WEIGHT, DIALECT_TARGET = 0.75, 0.9
 NSFW_WEAK_WEIGHT = 0.3
-NSFW_POSITIVE_WEIGHT = 4.0  # our explicit sentences are one in a hundred
+NSFW_POSITIVE_WEIGHT = 8.0  # our explicit sentences are one in a hundred
 
 
 class Dataset(NamedTuple):

@@ -15,13 +15,13 @@ from curate.stage import Verdict, first_reason, flag
 from curate.toxicity.lexicon import LEXICONS, count_terms
 
 SPANS = pa.list_(
-    pa.struct([("start", pa.int64()), ("end", pa.int64()), ("label", pa.string()), ("score", pa.float32())])
+    pa.struct([("start_bytes", pa.int64()), ("end_bytes", pa.int64()), ("label", pa.string()), ("score", pa.float32())])
 )
 BY_WORDS = {"toxic_words": pa.int32(), "n_toxicity_words": pa.int32(), "toxic_word_frac": pa.float32()}
 BY_C4 = {"n_c4_bad_words": pa.int32()}
 BY_SENTENCES = {"n_toxicity_sentences": pa.int32(), "n_toxic_sentences": pa.int32(), "toxicity_score": pa.float32()}
 OF_NSFW = {"n_nsfw_sentences": pa.int32(), "nsfw_score": pa.float32()}
-DEFAULT_MIN_SENTENCE_SCORE = 0.6
+DEFAULT_MIN_SENTENCE_SCORE = 0.7
 
 
 @stage(
@@ -193,7 +193,9 @@ class Toxicity:
         if self.spans:
             rows: list[list[dict[str, Any]]] = [[] for _ in found.n_sentences]
             for doc, start, end, label, score in found.spans:
-                rows[doc].append({"start": start, "end": end, "label": ("hate", "nsfw")[label], "score": score})
+                rows[doc].append(
+                    {"start_bytes": start, "end_bytes": end, "label": ("hate", "nsfw")[label], "score": score}
+                )
             columns["toxic_spans"] = pa.array(rows, SPANS)
         return columns
 

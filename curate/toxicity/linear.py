@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from curate.kernels.toxicity.score import Linear
 
 ASSET = "toxicity.npz"
-ASSET_SHA256 = "d9b9fb6a99bbbc156fde2b6897d4475e0d7f110e6caad3b8d9c8c97af25ac360"
+ASSET_SHA256 = "7e96390c7c80dba0df2b74463c56d193e842f149fd469d604922ad69eeffe525"
 LABELS = ("hate", "nsfw")
 MAX_STEPS = 768  # of the logit, 12 in steps of 1/64: beyond it scores are 0 or 1
 

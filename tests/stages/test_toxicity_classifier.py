@@ -4,6 +4,7 @@ Slurs and hate stand in the functional cases (benchmarks/toxicity/functional.tsv
 about them.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,14 @@ import pytest
 from benchmarks.toxicity.data import Case, authored, class_words, functional_cases
 from curate.errors import InputError
 from curate.kernels.toxicity.classes import CLASSES
-from curate.kernels.toxicity.plain import words_of
-from curate.models import asset
+from curate.models import asset, load_fasttext
 from curate.stages.toxicity import DEFAULT_MIN_SENTENCE_SCORE, Toxicity
 from curate.toxicity.c4_list import count_bad_words
 from curate.toxicity.linear import ASSET, load_model, score_sentences
 from tests.helpers import ROOT, batch_of
 
 CASES = functional_cases()
+OWN_MODEL = ROOT / "tests" / "laws" / "classifier.ftz"  # labels cc and hq
 CLEAN = "The river runs past the old mill. The children feed the ducks there. "
 HATE = "You are a worthless piece of shit, you stupid fucking faggot. "
 
@@ -57,10 +58,12 @@ def test_there_are_enough_functional_cases_of_many_kinds() -> None:
     assert len({case.text for case in CASES}) == len(CASES)
 
 
+GROUPS = {word for word, number in class_words().items() if CLASSES[number] == "group"}
+
+
 def group_blind(text: str) -> str:
     """Return the words of a text, each group of people as one word, so that a swapped group is the same text."""
-    groups = {word for word, number in class_words().items() if CLASSES[number] == "group"}
-    return " ".join("GROUP" if word in groups else word for word in words_of(text))
+    return " ".join("GROUP" if word in GROUPS else word for word in re.findall(r"[a-z0-9']+", text.lower()))
 
 
 def test_no_functional_case_is_among_the_training_sentences() -> None:
@@ -105,7 +108,7 @@ def test_spans_are_the_toxic_sentences_in_bytes() -> None:
     columns = Toxicity(method="classifier", spans=True)(batch_of(text=[text])).columns
     (spans,) = columns["toxic_spans"].to_pylist()
     hate = [span for span in spans if span["label"] == "hate"]
-    assert [text.encode()[span["start"] : span["end"]].decode() for span in hate] == [HATE]
+    assert [text.encode()[span["start_bytes"] : span["end_bytes"]].decode() for span in hate] == [HATE]
     assert hate[0]["score"] == columns["toxicity_score"][0].as_py() >= DEFAULT_MIN_SENTENCE_SCORE
     assert columns["n_toxic_sentences"].to_pylist() == [1]
     without = Toxicity(method="classifier")(batch_of(text=[text, CLEAN]))
@@ -162,45 +165,35 @@ def test_a_model_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
     assert asset(ASSET).stat().st_size < 2_000_000
 
 
-@pytest.fixture(scope="module")
-def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from fasttext import train_supervised
-
-    folder = tmp_path_factory.mktemp("model")
-    lines = [
-        "__label__bad you idiot",
-        "__label__bad stupid idiot",
-        "__label__good the river runs",
-        "__label__good mill",
-    ]
-    (folder / "train.txt").write_text("\n".join(lines * 30))
-    model = train_supervised(str(folder / "train.txt"), thread=1, seed=1, verbose=0, epoch=20, lr=0.2)
-    model.save_model(str(folder / "m.bin"))
-    return folder / "m.bin"
-
-
-def test_a_model_of_ones_own_fills_the_same_columns(own_model: Path) -> None:
-    step = Toxicity(method="model", model=own_model, labels=("bad",), spans=True, min_toxic_sentences=1)
-    text = "The river runs. You idiot! Stupid idiot\nOld mill."
+def test_a_model_of_ones_own_fills_the_same_columns() -> None:
+    step = Toxicity(method="model", model=OWN_MODEL, labels=("cc",), spans=True, min_toxic_sentences=1)
+    text = "The river runs. You idiot! Caf\u00e9 talk\nOld mill."
     verdict = step(batch_of(text=[text, "", None]))
     assert {name: column.type for name, column in verdict.columns.items()} == dict(step.writes)
     assert verdict.columns["n_toxicity_sentences"].to_pylist() == [4, 0, 0]
     (spans, *_) = verdict.columns["toxic_spans"].to_pylist()
-    assert [text[span["start"] : span["end"]] for span in spans] == ["You idiot! ", "Stupid idiot\n"]
-    assert verdict.columns["toxicity_score"][0].as_py() == max(span["score"] for span in spans)
-    assert verdict.drop_reason is not None
-    assert verdict.drop_reason.to_pylist() == ["toxic_sentences", None, None]
+    said = [text.encode()[span["start_bytes"] : span["end_bytes"]].decode() for span in spans]
+    assert all(part in text for part in said)
+    assert len(spans) == verdict.columns["n_toxic_sentences"][0].as_py()
+    told = {}
+    for sentence in ("The river runs.", "You idiot!", "Caf\u00e9 talk", "Old mill."):
+        found = load_fasttext(OWN_MODEL).f.predict(sentence + "\n", -1, 0.0, "strict")
+        told[sentence] = {label: chance for chance, label in found}["__label__cc"]
+    assert verdict.columns["toxicity_score"][0].as_py() == pytest.approx(max(told.values()), abs=1e-5)
+    assert len(spans) == sum(score >= DEFAULT_MIN_SENTENCE_SCORE for score in told.values())
     assert "nsfw_score" not in step.writes
-    assert "nsfw_score" in Toxicity(method="model", model=own_model, labels=("bad",), nsfw_labels=("good",)).writes
+    both = Toxicity(method="model", model=OWN_MODEL, labels=("cc",), nsfw_labels=("hq",), min_sentence_score=0.0)
+    columns = both(batch_of(text=[text])).columns
+    assert columns["n_nsfw_sentences"].to_pylist() == columns["n_toxic_sentences"].to_pylist() == [4]
 
 
-def test_wrong_parameters_are_refused(own_model: Path) -> None:
+def test_wrong_parameters_are_refused() -> None:
     with pytest.raises(InputError, match="'worse' is none of the model's"):
-        Toxicity(method="model", model=own_model, labels=("worse",)).checks_columns({})
+        Toxicity(method="model", model=OWN_MODEL, labels=("worse",)).checks_columns({})
     for wrong in (
         {"method": "model", "labels": ("bad",)},
-        {"method": "model", "model": own_model},
-        {"method": "classifier", "model": own_model, "labels": ("bad",)},
+        {"method": "model", "model": OWN_MODEL},
+        {"method": "classifier", "model": OWN_MODEL, "labels": ("bad",)},
         {"method": "classifier", "labels": ("bad",)},
         {"spans": True},
         {"method": "classifier", "min_sentence_score": 1.5},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -106,7 +107,7 @@ def _judge(sums, n_features, scale, bias, limits, doc, start, stop, n_over, best
     return filled
 
 
-@compiled()
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")  # type: ignore[untyped-decorator]
 def _score(  # type: ignore[no-untyped-def]
     data, starts, table, leet, weights, scale, bias, keys, values, limits, n_sentences, n_over, best, spans
 ):
