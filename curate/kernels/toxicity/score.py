@@ -107,7 +107,7 @@ def _judge(sums, n_features, scale, bias, limits, doc, start, stop, n_over, best
     return filled
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
 def _score(  # type: ignore[no-untyped-def]
     data, starts, table, leet, weights, scale, bias, keys, values, limits, n_sentences, n_over, best, spans
 ):
