@@ -75,7 +75,7 @@ def end_raw_word(flags: Int, h: Int, n_chars: Int, listed: Records, found: Ints)
     if flags & UPPER:
         if not flags & LOWER:
             found[N_ALL_CAPS] += 1
-    elif flags & WORD and 0 < n_chars <= MAX_LISTED_CHARS:
+    elif flags & WORD and not flags & DROPPED and n_chars <= MAX_LISTED_CHARS:  # `the_` is not `the`
         slot = listed_slot(listed, h)
         if slot >= 0:
             bits = np.int64(listed[slot].stop)

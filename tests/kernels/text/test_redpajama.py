@@ -149,6 +149,7 @@ def test_counted_by_hand() -> None:
     assert row["rps_lines"] == 2
     assert row["rps_lines_start_with_bulletpoint"] == 1
     assert row["rps_lines_ending_with_terminal_punctution_mark"] == 2
+    assert measured(["the the_ _the The t.he"])[0]["rps_doc_stop_words__en"] == 2  # the, he
 
 
 def test_nulls_slices_and_no_docs() -> None:
