@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -119,26 +120,36 @@ class Corpus:
         """Return how many labels of these samples count, without reading them."""
         return sum(self.rows[source].count_labels(samples.window[mine]) for source, mine in _by_source(samples))
 
+    def _close(self, ids: Ids, gaps: Sequence[_Gaps]) -> Ids:
+        """Fill what was not read with EOS, and return the labels: a view of `ids` where all of them count."""
+        eos_id = self.shards.manifest.eos_id
+        labels = ids[:, 1:]
+        if any(len(gap.cut_rows) or len(gap.short_rows) for gap in gaps):
+            labels = labels.copy()
+        for gap in gaps:
+            ids[gap.opened, 0] = eos_id
+            labels[gap.cut_rows, gap.cut_labels] = IGNORED
+            for row, end in zip(gap.short_rows.tolist(), gap.ends.tolist(), strict=True):
+                ids[row, end:] = eos_id
+                labels[row, end - 1 :] = IGNORED
+        return labels
+
     def read(self, samples: Samples) -> Batch:
         """Read the rows of the given samples. Raises DataError for an id outside the vocabulary.
 
         Every token is copied once, into a row of T + 1; where all rows are full, inputs and labels are views of them.
         """
-        n_rows, width = len(samples.source), self.data.seq_len + 1
-        found = [
-            (source, mine, self.rows[source].segments(samples.window[mine])) for source, mine in _by_source(samples)
-        ]
-        full = all(len(s.row) == len(mine) and int(s.n_tokens.min()) == width for _, mine, s in found)
-        eos_id = self.shards.manifest.eos_id
-        ids = np.empty((n_rows, width), np.int64) if full else np.full((n_rows, width), eos_id, np.int64)
-        labels = ids[:, 1:] if full else np.full((n_rows, width - 1), IGNORED, np.int64)
-        for source, mine, segments in found:
+        ids = np.empty((len(samples.source), self.data.seq_len + 1), np.int64)
+        gaps = []
+        for source, mine in _by_source(samples):
+            segments = self.rows[source].segments(samples.window[mine])
             read_into = self.streams[source].read_into
-            for row, position, first, n_tokens, n_labels in _placed(segments, mine):
-                end = position + n_tokens
-                read_into(first, ids[row, position:end])
-                if not full:
-                    labels[row, end - 1 - n_labels : end - 1] = ids[row, end - n_labels : end]
+            placed = segments.row if len(mine) == len(ids) else mine[segments.row]
+            starts, ends = segments.position.tolist(), (segments.position + segments.n_tokens).tolist()
+            for row, start, end, first in zip(placed.tolist(), starts, ends, segments.first.tolist(), strict=True):
+                read_into(first, ids[row, start:end])
+            gaps.append(_gaps(segments, mine, ids.shape[1]))
+        labels = self._close(ids, gaps)
         check_vocabulary(int(ids.max(initial=0)), self.shards.manifest.vocab_size)
         return Batch(ids[:, :-1], labels)
 
@@ -149,9 +160,27 @@ def _by_source(samples: Samples) -> Iterator[tuple[int, Indices]]:
         yield source, np.flatnonzero(samples.source == source)
 
 
-def _placed(segments: Segments, rows: Indices) -> Iterator[tuple[int, ...]]:
-    """Yield (row of the batch, position, first, n_tokens, n_labels) of each segment."""
-    return zip(rows[segments.row].tolist(), *(column.tolist() for column in segments[1:]), strict=True)
+class _Gaps(NamedTuple):
+    """What segments leave out of rows of T + 1 tokens."""
+
+    opened: Indices  # rows that begin with no token of a document
+    cut_rows: Indices  # of labels that do not count, though a token stands there: the token before a piece …
+    cut_labels: Indices  # … and their places
+    short_rows: Indices  # rows that are not filled
+    ends: Indices  # and where they end
+
+
+def _gaps(segments: Segments, rows: Indices, width: int) -> _Gaps:
+    """Return where nothing is read; `rows` are the places of the segments' rows in the batch."""
+    begins = np.flatnonzero(segments.position == 1)
+    cut = np.flatnonzero((segments.n_labels < segments.n_tokens) & (segments.position > 0))
+    ends = segments.position + segments.n_tokens
+    last = np.append(np.flatnonzero(np.diff(segments.row)), len(segments.row) - 1)
+    short = last[ends[last] < width]
+    return _Gaps(
+        rows[segments.row[begins]], rows[segments.row[cut]], segments.position[cut] - 1,
+        rows[segments.row[short]], ends[short],
+    )  # fmt: skip
 
 
 def check_vocabulary(largest: int, vocab_size: int) -> None:

@@ -65,17 +65,17 @@ def test_the_command_traces_a_run(tokens: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("weights", [{}, {"fables": 1, "news": 3}], ids=["by size", "by weight"])
 def test_a_document_was_seen_where_the_steps_say_it_was(tokens: Path, weights: dict[str, float], packing: str) -> None:
     config, corpus = micro_config(
-        tokens, data={"seq_len": 64, "weights": weights, "packing": packing}, loop={"steps": 40}
+        tokens, data={"seq_len": 64, "weights": weights, "packing": packing}, loop={"steps": 60}
     )
     by_document: dict[tuple[str, str], list[tuple[int, ...]]] = {}
-    for step in range(1, 41):
+    for step in range(1, 61):
         for t in trace_step(config, corpus, step):
             place = (t.step, t.row, t.first_position, t.n_tokens, t.doc_first_token)
             by_document.setdefault((t.source, t.doc_id), []).append(place)
     for number in (0, 3, 17):
         doc_id = f"{number:032x}"  # both sources have one of this id
         expected = sorted(place for source in corpus.sources for place in by_document.get((source, doc_id), []))
-        seen = trace_document(config, corpus, doc_id, 40)
+        seen = trace_document(config, corpus, doc_id, 60)
         assert [(s.step, s.row, s.first_position, s.n_tokens, s.doc_first_token) for s in seen] == expected
         assert expected
 

@@ -1,0 +1,128 @@
+"""Tokens a second of the trainer's loader against nanoGPT's way of reading, on the same tokens, warm.
+
+    python benchmarks/loader_against_nanogpt.py [TOKENS] [--rows 32] [--seq-len 1024] [--batches 64] [--rounds 9]
+
+TOKENS is a folder of token shards with u16 ids; without it, shards of random documents are written (40M tokens in two
+shards). The baseline opens the file anew for each batch and makes two int64 copies per row at random places, as
+nanoGPT's `get_batch` does. Ours reads every window of an epoch once, in the order of the sampler; both end in int64
+tensors [B, T]. Rounds alternate, and the medians of their rates and of their ratios are printed, with the quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from curate.shards import Manifest, ShardWriter, TokenShards, file_sha256
+from train.config import DataConfig
+from train.data import Corpus
+
+N_TOKENS, MEAN_DOC_TOKENS, VOCAB = 40_000_000, 600, 50_257
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tokens", type=Path, nargs="?")
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--seq-len", type=int, default=1024)
+    parser.add_argument("--batches", type=int, default=64, help="read per round and side")
+    parser.add_argument("--rounds", type=int, default=9)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(args, args.tokens or random_shards(Path(folder)))
+
+
+def compare(args: argparse.Namespace, tokens: Path) -> None:
+    """Print a line for the baseline and one per way of packing."""
+    shards = [shard for shard in TokenShards.open(tokens).shards if shard.entry.split == "train"]
+    biggest = max(shards, key=lambda shard: shard.entry.n_tokens)
+    if biggest.dtype != "uint16":
+        raise SystemExit("nanoGPT reads u16 ids only; give shards of a vocabulary below 65,536")
+    print(f"{sum(s.entry.n_tokens for s in shards):,} tokens, B {args.rows}, T {args.seq_len}, int64, one thread")
+    theirs = nanogpt_reader(biggest.folder / biggest.entry.file, args.rows, args.seq_len)
+    for packing in ("concat", "best_fit"):
+        data = DataConfig(seq_len=args.seq_len, batch_size=args.rows, packing=packing)
+        started = time.perf_counter()
+        corpus = Corpus.open(tokens, data)
+        n_windows, opened_s = sum(corpus.n_windows), time.perf_counter() - started
+        ours = our_reader(corpus, args.rows)
+        for read in (ours, theirs):  # warm: files in the page cache, allocators grown
+            rate(read, 0, args.batches, args.rows * args.seq_len)
+        pairs = []
+        for number in range(1, args.rounds + 1):
+            mine = rate(ours, number * args.batches, args.batches, args.rows * args.seq_len)
+            pairs.append((mine, rate(theirs, 0, args.batches, args.rows * args.seq_len)))
+        ratios = [mine / other for mine, other in pairs]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        ours_rate, theirs_rate = (statistics.median(side) / 1e6 for side in zip(*pairs, strict=True))
+        print(
+            f"{packing:9} {ours_rate:7.1f} M tokens/s   nanoGPT {theirs_rate:6.1f} M tokens/s   {middle:5.2f} x "
+            f"({low:.2f} to {high:.2f})   {n_windows:,} rows, {100 * corpus.padding_frac:.2f} % padding, "
+            f"ready in {1000 * opened_s:.0f} ms"
+        )
+
+
+def rate(read: Callable[[int], tuple[Tensor, Tensor]], first: int, n_batches: int, n_tokens: int) -> float:
+    """Return tokens per second of reading some batches."""
+    started = time.perf_counter()
+    for number in range(first, first + n_batches):
+        read(number)
+    return n_batches * n_tokens / (time.perf_counter() - started)
+
+
+def our_reader(corpus: Corpus, n_rows: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Return what the training loop does for a batch: choose its windows, read them, hand over tensors."""
+    sampler = corpus.sampler(0)
+    return lambda number: corpus.read(sampler.samples(number * n_rows, (number + 1) * n_rows)).tensors()
+
+
+def nanogpt_reader(file: Path, n_rows: int, seq_len: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+    """Return a reader that follows nanoGPT's: a new map per batch against its leak, and two copies per row."""
+
+    def read(_: int) -> tuple[Tensor, Tensor]:
+        data: Any = np.memmap(file, dtype=np.uint16, mode="r")
+        starts = torch.randint(len(data) - seq_len, (n_rows,))
+        x = torch.stack([torch.from_numpy(data[i : i + seq_len].astype(np.int64)) for i in starts])
+        y = torch.stack([torch.from_numpy(data[i + 1 : i + 1 + seq_len].astype(np.int64)) for i in starts])
+        return x, y
+
+    return read
+
+
+def random_shards(folder: Path) -> Path:
+    """Write two shards of random ids in documents of lognormal length."""
+    random = np.random.default_rng(0)
+    schema = pa.schema([("doc_id", pa.string()), ("text_bytes", pa.int64()), ("n_tokens", pa.int32())])
+    (folder / "tokenizer.json").write_text("{}")
+    entries = []
+    for number in range(2):
+        lengths = np.maximum(2, random.lognormal(5.9, 1.0, N_TOKENS // 2 // MEAN_DOC_TOKENS)).astype(np.int32)
+        ids = random.integers(1, VOCAB, int(lengths.sum()), dtype=np.uint16)
+        ids[np.cumsum(lengths) - 1] = 0
+        rows = {
+            "doc_id": pa.array([f"{number}-{k}" for k in range(len(lengths))]),
+            "text_bytes": pa.array(4 * lengths.astype(np.int64)),
+            "n_tokens": pa.array(lengths),
+        }
+        writer = ShardWriter(folder, f"web-train-{number:05d}", "uint16", schema)
+        writer.add(ids, pa.table(rows, schema=schema))
+        entries.append(writer.close("web", "train"))
+    digest = file_sha256(folder / "tokenizer.json")
+    manifest = Manifest("uint16", VOCAB, 0, 0, 0, digest, 0, "none", tuple(entries))
+    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
+    return folder
+
+
+if __name__ == "__main__":
+    main()
