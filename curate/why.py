@@ -43,10 +43,15 @@ class Life:
 
 
 def why(run: str | Path, page: str) -> list[Life]:
-    """Return the life of every doc with this URL or doc_id, in input order.
+    """Return the life of every doc with this URL or doc_id, in input order; of a retune, as it decided.
 
     Raises InputError if the run has no such doc.
     """
+    mark = Path(run) / "retune.json"
+    if mark.is_file() and not (Path(run) / "run.json").is_file():
+        from curate.retune.lives import lives_of
+
+        return lives_of(Path(run), mark, page)
     opened = open_run(Path(run))
     page = page.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # as sources read a URL's bytes
     column = "doc_id" if DOC_ID.fullmatch(page) else "url"

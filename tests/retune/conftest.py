@@ -12,7 +12,7 @@ import pytest
 from curate import api
 from tests.runs import recipe_file, sentences
 
-GERMAN = "dies ist ein deutscher Satz über das Wetter im Herbst".split()
+GERMAN = ["dies", "ist", "ein", "deutscher", "Satz", "über", "das", "Wetter", "im", "Herbst"]
 TAGGING: list[Any] = [
     {"language": {"mode": "tag", "keep": ["en"], "min_score": 0.3}},
     {"quality": {"rules": "gopher_repetition", "id": "repetition", "mode": "tag"}},

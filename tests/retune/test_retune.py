@@ -138,6 +138,21 @@ def test_documents_holds_the_docs_that_are_kept_now(tmp_path: Path, tagged: Tagg
     assert documents(tmp_path / "next").num_rows == found.num_rows
 
 
+def test_why_tells_what_is_decided_now_and_by_which_numbers(tmp_path: Path, tagged: Tagged) -> None:
+    run, _ = tagged
+    api.retune(run, ["quality.min_words=20", "quality.max_hash_signs_per_word=0.01"], tmp_path / "again")
+    made = decisions(tmp_path / "again")
+    back = next(doc for doc, row in made.items() if row["kept"] and not row["kept_before"])
+    (life,) = api.why(tmp_path / "again", back)
+    assert (life.outcome, life.step, life.passed[-1]) == ("kept", None, "quality")
+    gone = next(doc for doc, row in made.items() if row["reason"] == "too_many_hash_signs")
+    (life,) = api.why(tmp_path / "again", gone)
+    assert (life.outcome, life.step, life.reason) == ("dropped", "quality", "too_many_hash_signs")
+    assert "> 0.01" in life.because
+    with pytest.raises(InputError, match="no doc with the url"):
+        api.why(tmp_path / "again", "https://nowhere.example/")
+
+
 def test_asked_for_again_it_does_nothing_and_the_same_bytes_come_out(tmp_path: Path, tagged: Tagged) -> None:
     first = api.retune(tagged[0], ["quality.min_words=20"], tmp_path / "a")
     before = tree(tmp_path / "a")
