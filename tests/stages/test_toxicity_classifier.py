@@ -17,7 +17,7 @@ from curate.kernels.toxicity.classes import CLASSES
 from curate.models import asset, load_fasttext
 from curate.stages.toxicity import DEFAULT_MIN_SENTENCE_SCORE, Toxicity
 from curate.toxicity.c4_list import count_bad_words
-from curate.toxicity.linear import ASSET, load_model, score_sentences
+from curate.toxicity.linear import ASSET, ASSET_SHA256, load_model, score_sentences
 from tests.helpers import ROOT, batch_of
 
 CASES = functional_cases()
@@ -163,6 +163,7 @@ def test_a_model_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sha256"):
         load_model(changed, "0" * 64)
     assert asset(ASSET).stat().st_size < 2_000_000
+    assert ASSET_SHA256 in asset(ASSET).with_suffix(".md").read_text("utf-8")
 
 
 def test_a_model_of_ones_own_fills_the_same_columns() -> None:
