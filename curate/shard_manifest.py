@@ -82,6 +82,20 @@ class Manifest:
             sums[shard.source, shard.split] = Total(*(a + b for a, b in zip(old, new, strict=True)))
         return sums
 
+    def facts(self) -> dict[str, int | str]:
+        """Return name → value of what a reader depends on, one entry per field, source and split, in a fixed order.
+
+        Two manifests with the same facts list the same files; `shards` is the sha256 of the shards' checksums.
+        """
+        named = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "shards"}
+        totals = {
+            f"totals.{source}.{split}.{name}": value
+            for (source, split), total in self.totals.items()
+            for name, value in total._asdict().items()
+        }
+        sums = "".join(s.sha256 + s.index_sha256 + s.provenance_sha256 for s in self.shards)
+        return named | totals | {"shards": sha256(sums.encode()).hexdigest()}
+
     def to_json(self) -> str:
         """Return the text of `manifest.json`: sorted keys, totals spelled out for readers that do not add."""
         plain = dataclasses.asdict(self)

@@ -31,6 +31,7 @@ def train(
     init: Annotated[Path | None, "Weights to start from: a checkpoint, a training run, or an exported folder"] = None,
     config: Annotated[Path | None, "YAML file with the sections model, data, optim, loop"] = None,
     settings: Annotated[tuple[str, ...], "One option, as section.option=value; may be repeated"] = (),
+    allow_data_change: Annotated[bool, "Go on with other token shards, and note it in run.json"] = False,
 ) -> Summary:
     """Train a language model on token shards.
 
@@ -44,7 +45,7 @@ def train(
         preset=preset, steps=steps, batch_size=batch_size, seq_len=seq_len, learning_rate=learning_rate,
         seed=seed, device=device, init=init, config=config, settings=settings,
     )  # fmt: skip
-    return launch(Path(tokens), RunFolder(Path(out)), chosen)
+    return launch(Path(tokens), RunFolder(Path(out)), chosen, allow_data_change)
 
 
 def configure(
@@ -85,6 +86,7 @@ def resume(
     *,
     steps: Annotated[int | None, "A new total of updates; the schedule is stretched to it"] = None,
     device: Annotated[str | None, "auto, cpu, cuda or cuda:N; as the run was started if not given"] = None,
+    allow_data_change: Annotated[bool, "Go on with other token shards, and note it in run.json"] = False,
 ) -> Summary:
     """Go on with an interrupted run, or give a finished one more steps."""
     _let_threads_sleep()
@@ -97,7 +99,7 @@ def resume(
     config = card.config if steps is None or steps == card.config.loop.steps else extend(folder, card, steps)
     if device is not None:
         config = dataclasses.replace(config, loop=dataclasses.replace(config.loop, device=device))
-    return launch(card.tokens, folder, config)
+    return launch(card.tokens, folder, config, allow_data_change)
 
 
 def generate(
@@ -172,9 +174,13 @@ def trace(
     card = _card_of(folder)
     corpus = Corpus.open(card.tokens, card.config.data)
     refuse_other_shards(card, corpus)
-    if step is not None:
-        return list(trace_step(card.config, corpus, step, row))
-    return trace_document(card.config, corpus, str(doc), _steps_done(folder))
+    replaced_at = max((change.step for change in card.data_changes), default=0)
+    if step is None:
+        found = trace_document(card.config, corpus, str(doc), _steps_done(folder))
+        return [seen for seen in found if seen.step > replaced_at]
+    if 1 <= step <= replaced_at:
+        raise ConfigError(f"step {step} was trained on other token shards, which were replaced after it")
+    return list(trace_step(card.config, corpus, step, row))
 
 
 def _let_threads_sleep() -> None:

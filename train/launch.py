@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -17,28 +19,33 @@ from train.loop import Trainer
 from train.model import Decoder
 from train.overrides import first_difference
 from train.parallel import joined
-from train.runfolder import RunCard, RunFolder, read_card, write_card
+from train.runfolder import DataChange, RunCard, RunFolder, read_card, write_card
 from train.summary import Summary, summarise, write_page
 
+log = logging.getLogger("train")
 
-def launch(tokens: Path, folder: RunFolder, config: TrainConfig) -> Summary:
+
+def launch(tokens: Path, folder: RunFolder, config: TrainConfig, allow_data_change: bool = False) -> Summary:
     """Train in `folder` until all steps are done, from the latest checkpoint if there is one.
 
-    Raises ConfigError or DataError, before anything is written, when the folder holds another run.
+    Raises ConfigError or DataError, before anything is written, when the folder holds another run, or one on other
+    token shards: unless that is allowed, which is then noted in `run.json`.
     """
     with joined(config.loop.device) as world:
         corpus = Corpus.open(tokens, config.data)
         config = with_vocabulary(config, corpus.shards.manifest)
         with folder.locked() if world.leads else nullcontext():
-            started = world.same(_check_folder(folder, config, corpus) if world.leads else None)
+            started = world.same(_check_folder(folder, config, corpus, allow_data_change) if world.leads else None)
             found = world.same(newest_whole(folder.checkpoints) if world.leads and started else None)
             if found is not None and found[1].step >= config.loop.steps:
                 return _already_done(folder, config, corpus, found[0])
             trainer = Trainer(folder, config, corpus, world)
-            if world.leads and not started:
-                write_card(folder, RunCard(config, corpus.shards.folder, corpus.shards.sha256))
+            if world.leads:
+                _keep_card(folder, config, corpus, found[1].step if found else 0)
+                log_packing(corpus)
             if found is not None:
-                trainer.restore(*found)
+                former_data = world.same(_former_data(folder) if world.leads else [])
+                trainer.restore(found[0], found[1], former_data)
             trainer.run()
             return trainer.summary()
 
@@ -68,13 +75,53 @@ def with_vocabulary(config: TrainConfig, manifest: Manifest) -> TrainConfig:
     return dataclasses.replace(config, model=model)
 
 
-def refuse_other_shards(card: RunCard, corpus: Corpus) -> None:
-    """Raise DataError when the shards are not those the run was started with."""
+def refuse_other_shards(card: RunCard, corpus: Corpus, advice: str = "") -> None:
+    """Raise DataError, which names the field that changed, when the shards are not those of the run."""
     if card.manifest_sha256 != corpus.shards.sha256:
-        raise DataError(f"{corpus.shards.folder} no longer holds the token shards this run was started with")
+        name, before, after = _changed_fact(card, corpus)
+        raise DataError(
+            f"{corpus.shards.folder} no longer holds the token shards this run was started with: "
+            f"{name} is {after}, was {before}{advice}"
+        )
 
 
-def _check_folder(folder: RunFolder, config: TrainConfig, corpus: Corpus) -> bool:
+def log_packing(corpus: Corpus) -> None:
+    """Say what the way of packing leaves empty."""
+    if corpus.data.packing != "concat":
+        n_rows, percent = sum(corpus.n_windows), 100 * corpus.padding_frac
+        log.info("packing %s: %s rows, %.2f %% of them padding", corpus.data.packing, f"{n_rows:,}", percent)
+
+
+def _changed_fact(card: RunCard, corpus: Corpus) -> tuple[str, int | str | None, int | str | None]:
+    """Return the first fact of the manifest that differs, before and now."""
+    now: Mapping[str, int | str] = corpus.shards.manifest.facts()
+    for name in (*now, *card.facts) if card.facts else ():
+        if card.facts.get(name) != now.get(name):
+            return name, card.facts.get(name), now.get(name)
+    return "manifest_sha256", card.manifest_sha256, corpus.shards.sha256
+
+
+def _keep_card(folder: RunFolder, config: TrainConfig, corpus: Corpus, n_done: int) -> None:
+    """Write what the run was started with, or note that it goes on with other shards."""
+    card = read_card(folder)
+    shards = corpus.shards
+    if card is None:
+        write_card(folder, RunCard(config, shards.folder, shards.sha256, shards.manifest.facts()))
+    elif card.manifest_sha256 != shards.sha256:
+        change = DataChange(n_done, *_changed_fact(card, corpus), card.manifest_sha256)
+        told = (change.field, change.after, change.before)
+        log.warning("other token shards from step %d on: %s is %s, was %s", n_done + 1, *told)
+        changes = (*card.data_changes, change)
+        now = RunCard(card.config, shards.folder, shards.sha256, shards.manifest.facts(), changes)
+        write_card(folder, now)
+
+
+def _former_data(folder: RunFolder) -> list[str]:
+    card = read_card(folder)
+    return [change.manifest_sha256 for change in card.data_changes] if card else []
+
+
+def _check_folder(folder: RunFolder, config: TrainConfig, corpus: Corpus, allow_data_change: bool) -> bool:
     """Return whether the folder already holds this run; raise for any other content."""
     card = read_card(folder)
     if card is None:
@@ -87,7 +134,8 @@ def _check_folder(folder: RunFolder, config: TrainConfig, corpus: Corpus) -> boo
     if difference is not None:
         hint = "; `resume --steps` changes the number of steps" if difference.startswith("loop.steps") else ""
         raise ConfigError(f"{folder.path} holds a run with another {difference}; give another folder{hint}")
-    refuse_other_shards(card, corpus)
+    if not allow_data_change:
+        refuse_other_shards(card, corpus, "; --allow-data-change goes on with these, and notes it")
     return True
 
 

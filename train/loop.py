@@ -6,7 +6,8 @@ import errno
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -80,8 +81,14 @@ class Trainer:
         self.saved_step = -1
         rank_slice(0, config.data.batch_size, world.rank, world.size)  # refuses a batch that the processes cannot share
 
-    def restore(self, checkpoint: Path, saved: Progress) -> None:
-        """Go back to a checkpoint. Raises DataError when the shards are not those it was trained on."""
+    def restore(self, checkpoint: Path, saved: Progress, former_data: Collection[str] = ()) -> None:
+        """Go back to a checkpoint.
+
+        Raises DataError when the shards are neither those it was trained on nor allowed in the place of those, whose
+        manifests' sha256 are `former_data`.
+        """
+        if saved.manifest_sha256 in former_data:
+            saved = replace(saved, manifest_sha256=self.progress.manifest_sha256)
         for name in ("manifest_sha256", "sampler_version", "seed"):
             if getattr(saved, name) != getattr(self.progress, name):
                 raise DataError(f"{checkpoint} was trained with another {name}: {getattr(saved, name)}")

@@ -1,6 +1,6 @@
 """The folder of a training run: what it was started with, where its parts lie, and the lock of its one process.
 
-run.json        configuration, path and fingerprint of the token shards
+run.json        configuration, path and fingerprint of the token shards, and changes of these that were allowed
 metrics.jsonl   one row per step          checkpoints/   see `train.checkpoint`
 run.html        the loss curve            .lock          held while a process trains here
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from train.config import TrainConfig
@@ -70,6 +70,19 @@ class RunCard:
     config: TrainConfig
     tokens: Path
     manifest_sha256: str
+    facts: Mapping[str, int | str] = field(default_factory=dict)  # of the shards, to tell what changed
+    data_changes: tuple[DataChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataChange:
+    """Other token shards from a step on, as the user allowed."""
+
+    step: int  # the last one that is trained on the shards before
+    field: str  # of the manifest, the first that differs
+    before: int | str | None
+    after: int | str | None
+    manifest_sha256: str  # of the shards before
 
 
 def write_card(folder: RunFolder, card: RunCard) -> None:
@@ -80,6 +93,8 @@ def write_card(folder: RunFolder, card: RunCard) -> None:
         "config": to_dict(card.config),
         "tokens": os.path.relpath(card.tokens.resolve(), folder.path.resolve()),
         "manifest_sha256": card.manifest_sha256,
+        "facts": dict(card.facts),
+        "data_changes": [asdict(change) for change in card.data_changes],
     }
     partial = folder.path / ".run.json.partial"
     partial.write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -98,6 +113,8 @@ def read_card(folder: RunFolder) -> RunCard | None:
         if (plain["format"], plain["version"]) != ("curate-train-run", VERSION):
             raise ConfigError(f"{folder.card} is not a training run of version {VERSION}")
         tokens = Path(os.path.normpath(folder.path.resolve() / plain["tokens"]))
-        return RunCard(from_dict(plain["config"]), tokens, str(plain["manifest_sha256"]))
+        changes = tuple(DataChange(**change) for change in plain.get("data_changes", []))
+        digest, facts = str(plain["manifest_sha256"]), dict(plain.get("facts", {}))
+        return RunCard(from_dict(plain["config"]), tokens, digest, facts, changes)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{folder.card} is damaged: {error!r}") from error
