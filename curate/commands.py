@@ -8,6 +8,7 @@ import functools
 import importlib
 import inspect
 import json
+import os
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -130,7 +131,7 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
         default = list(param.default) if isinstance(param.default, tuple) else param.default
         default = inspect.Parameter.empty if default is dataclasses.MISSING else default
         option_name = api.beside_run_options(name, param.name)
-        names = _option_names(option_name) if _is_mapping(param.type) else ()
+        names = _option_names(option_name, {p.name for p in own}) if _is_mapping(param.type) else ()
         option = Annotated[option_type(param.type), typer.Option(*names, help=param.help or None)]  # type: ignore[valid-type]
         parameters.append(inspect.Parameter(option_name, keyword, annotation=option, default=default))
     if cls.kind == "stage":
@@ -154,9 +155,10 @@ def _is_mapping(kind: Any) -> bool:
     return any(typing.get_origin(a) is Mapping and typing.get_args(a) == (str, float) for a in inner)
 
 
-def _option_names(name: str) -> tuple[str, ...]:
-    dashed = f"--{name.replace('_', '-')}"
-    return (dashed, dashed.removesuffix("s")) if dashed.endswith("s") else (dashed,)
+def _option_names(name: str, taken: set[str]) -> tuple[str, ...]:
+    """Return the names of an option that is given many times: in the plural, and in the singular where that is free."""
+    one = name.removesuffix("s")
+    return tuple(f"--{word.replace('_', '-')}" for word in ((name,) if one == name or one in taken else (name, one)))
 
 
 def _numbers(option: str, pairs: list[str]) -> dict[str, float]:
@@ -238,7 +240,10 @@ def trainer_command(name: str) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         as_json = given.pop("as_json")
-        _tell_trainer(function(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}), as_json)
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+        with importlib.import_module("train.progress").log_to_stderr():
+            result = function(**options)
+        _tell_trainer(result, as_json)
 
     parameters = []
     for parameter in inspect.signature(function).parameters.values():
@@ -264,6 +269,12 @@ def trainer_command(name: str) -> Callable[..., None]:
 
 
 def _tell_trainer(result: Any, as_json: bool) -> None:
+    if os.environ.get("RANK", "0") != "0":  # of the processes torchrun starts, the first speaks
+        return
+    if hasattr(result, "lines") and not as_json:
+        for line in result.lines():
+            typer.echo(printable(line))
+        return
     plain = dataclasses.asdict(result) if dataclasses.is_dataclass(result) and not isinstance(result, type) else result
     if isinstance(result, list):
         plain = [dataclasses.asdict(row) for row in result]

@@ -21,9 +21,9 @@ class Signals:
 
     A signal is a whole number: a count, or the numerator or denominator of a fraction, so that a rule may divide as its
     source does. Names, definitions and sources: `curate.signals`. Those that depend on what a word is end in
-    `__spacy_en` (spaCy's English words, as in datatrove), `__unicode` (Unicode's word boundaries) or `__whitespace`. A null
-    text has null signals; a text of more than 1,048,576 words has null in those that need its words, never a part of
-    the number.
+    `__spacy_en` (spaCy's English words, as in datatrove), `__unicode` (Unicode's word boundaries) or `__whitespace`. A
+    null text has null signals; a text of more than 1,048,576 words has null in those that need its words, never a part
+    of the number.
 
     Recipes seldom name this step: one is put above the first step that decides by signals, with all that the steps
     below it need, up to the next step that rewrites the text. Name it to keep more than the rules use (`redpajama2`).
