@@ -96,9 +96,9 @@ With {packages}.
 ## Licence
 
 No text of the sources is shipped. The weights are numbers learned from them, and the word list and our sentences are
-ours: all under this project's licence. The tweets' labels are MIT, the speeches public domain; the wiki-talk comments and
-wikitext2 are CC BY-SA 3.0 (Wikipedia's authors), and pages belong to their publishers. Whoever holds that weights are a
-work derived from share-alike text should treat this file as CC BY-SA 3.0.
+ours: all under this project's licence. The tweets' labels are MIT, the speeches public domain; the wiki-talk comments
+and wikitext2 are CC BY-SA 3.0 (Wikipedia's authors), and pages belong to their publishers. Whoever holds that weights
+are a work derived from share-alike text should treat this file as CC BY-SA 3.0.
 """
 
 

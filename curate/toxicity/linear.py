@@ -116,7 +116,8 @@ def score_sentences(texts: pa.Array, model: Model | None, min_score: float, *, s
     from curate.kernels.toxicity.score import NO_WORDS, score
 
     table = _score_table()
-    least = int(np.searchsorted(table, np.float32(min_score))) - MAX_STEPS
+    reaches = int(np.searchsorted(table, np.float32(min_score)))
+    least = reaches - MAX_STEPS if reaches else NO_WORDS
     found = score(texts, shipped_linear() if model is None else as_linear(model), [least] * len(LABELS), spans=spans)
     best = np.where(
         found.best == NO_WORDS, np.float32(np.nan), table[np.clip(found.best + MAX_STEPS, 0, 2 * MAX_STEPS)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from benchmarks.toxicity.data import Case, authored, class_words, functional_cases
@@ -142,6 +143,18 @@ def test_deciding_again_from_columns_is_deciding() -> None:
         again = Toxicity(method="classifier", **given).decide(pa.RecordBatch.from_pydict(dict(measured)))
         assert again.to_pylist() == reasons(texts, **given)
     assert set(Toxicity(method="classifier").decides_by) <= set(measured)
+
+
+def test_the_least_score_itself_is_toxic_and_at_zero_every_sentence_is() -> None:
+    texts = [case.text for case in CASES[::9]]
+    batch = batch_of(text=texts)
+    columns = Toxicity(method="classifier", min_sentence_score=0.0)(batch).columns
+    assert columns["n_toxic_sentences"].equals(columns["n_toxicity_sentences"])
+    score = max(found for found in scores(list(texts)) if found is not None and found < 1.0)
+    limits = (score, float(np.nextafter(np.float32(score), np.float32(2))))
+    at, above = (Toxicity(method="classifier", min_sentence_score=limit)(batch).columns for limit in limits)
+    n_at, n_above = (pc.sum(columns["n_toxic_sentences"]).as_py() for columns in (at, above))
+    assert n_at == n_above + scores(list(texts)).count(score)
 
 
 def test_the_numbers_behind_a_reason() -> None:

@@ -118,4 +118,4 @@ def test_time_is_linear_whatever_repeats(unit: str) -> None:
         return min(costs)
 
     cost(1000)
-    assert cost(2_000_000) < 2.6 * cost(1_000_000) + 0.02
+    assert cost(800_000) < 2.6 * cost(400_000) + 0.02
