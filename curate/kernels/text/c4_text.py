@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numba import njit
 
 from curate.kernels.text.c4 import (
@@ -46,7 +47,7 @@ def c4_text(text: pa.Array, rules: LineRules) -> pa.Array:
     edit_kernel()(docs, kept, kept_read, np.array(rules, np.float64), ends)
     buffers = [pa.py_buffer(ends), pa.py_buffer(kept)]
     edited = pa.LargeStringArray.from_buffers(len(text), *buffers).cast(pa.string())
-    return pa.array(edited, mask=~docs.valid) if not docs.valid.all() else edited
+    return pc.if_else(pa.array(docs.valid), edited, pa.scalar(None, pa.string()))
 
 
 @njit(nogil=True)
