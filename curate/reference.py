@@ -37,6 +37,7 @@ def describe_step(name: str) -> dict[str, Any]:
         "reads": list(dict.fromkeys(column for spec in specs or [cls] for column in spec.reads)),
         "writes": {column: str(kind) for spec in specs for column, kind in spec.writes.items()},
         "reasons": list(dict.fromkeys(reason for spec in specs for reason in spec.reasons)),
+        "decides": list(getattr((specs or [cls])[0], "decides", ())),  # parameters that `curate retune` changes
     }
 
 
@@ -92,5 +93,5 @@ def step_lines(step: dict[str, Any]) -> Iterator[str]:
         yield f"  {param['name']}: {param['type']} = {param['default']}"
         if param["help"]:
             yield f"      {param['help']}"
-    for word in ("reads", "writes", "reasons"):
+    for word in ("reads", "writes", "reasons", *(["decides"] if step["decides"] else [])):
         yield f"  {word}: {', '.join(step[word]) or 'none'}"

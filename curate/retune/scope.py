@@ -73,12 +73,14 @@ def retuned(run: Run, given: Mapping[str, Mapping[str, Any]], stored: frozenset[
 def _changed(step: Step, settings: Mapping[str, Any], taken: set[str]) -> Step:
     parameters = dict(step.given)
     fields = {field.name for field in dataclasses.fields(step.spec)}
-    for name, value in settings.items():
-        if name not in fields and "thresholds" in fields:  # quality.min_words is short for one of its thresholds
-            key = name.removeprefix("thresholds.")
-            parameters["thresholds"] = {**(parameters.get("thresholds") or {}), key: value}
+    for setting, value in settings.items():
+        name, dot, key = setting.partition(".")
+        if not dot and name not in fields and "thresholds" in fields:
+            name, key = "thresholds", setting  # quality.min_words is short for one of its thresholds
+        if key and not isinstance(parameters.get(name), str | int | float | list):  # one entry of a mapping
+            parameters[name] = {**(parameters.get(name) or {}), key: value}
         else:
-            parameters[name] = value
+            parameters[setting] = value
     try:
         return make_step(step.name, {**parameters, "id": step.id}, taken=taken)
     except RecipeError as error:

@@ -187,6 +187,16 @@ def test_settings_the_recipe_cannot_have_are_refused(tmp_path: Path, tagged: Tag
     assert not (tmp_path / "again").exists()
 
 
+def test_one_entry_of_a_mapping_can_be_set(tmp_path: Path, tagged: Tagged) -> None:
+    run, _ = tagged
+    found = [
+        api.retune(run, settings, tmp_path / str(k))
+        for k, settings in enumerate([["language.min_scores.en=0.9"], ["language.min_scores={en: 0.9}"]])
+    ]
+    assert found[0].totals == found[1].totals
+    assert found[0].totals["docs_after"] < found[0].totals["docs_before"]
+
+
 def test_an_unfinished_run_is_refused(tmp_path: Path, tagged: Tagged) -> None:
     import shutil
 
