@@ -191,7 +191,7 @@ def test_one_entry_of_a_mapping_can_be_set(tmp_path: Path, tagged: Tagged) -> No
     run, _ = tagged
     found = [
         api.retune(run, settings, tmp_path / str(k))
-        for k, settings in enumerate([["language.min_scores.en=0.9"], ["language.min_scores={en: 0.9}"]])
+        for k, settings in enumerate([["language.min_scores.en=0.999"], ["language.min_scores={en: 0.999}"]])
     ]
     assert found[0].totals == found[1].totals
     assert found[0].totals["docs_after"] < found[0].totals["docs_before"]
