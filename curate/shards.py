@@ -4,7 +4,7 @@ A folder of shards holds `manifest.json`, `tokenizer.json` and, for each shard `
 
     <stem>.ds             token ids, little-endian u16 or u32, no header; every document ends with EOS
     <stem>.ds.index       u64 per document: where it ends, in tokens, exclusive (the layout of datatrove)
-    <stem>.prov.parquet   one row per document, same order: doc_id, url, warc_file, offset_bytes, text_bytes, …
+    <stem>.prov.parquet   one row per document, same order: doc_id, domain, url, warc_file, offset_bytes, text_bytes, …
 
 The trainer reads this module and nothing else of `curate`; it needs numpy and pyarrow only.
 """
@@ -168,7 +168,7 @@ class TokenShard:
         return Place(self, doc, position - (int(self.ends[doc - 1]) if doc else 0))
 
     def provenance(self, doc: int) -> dict[str, Any]:
-        """Return the provenance row of document `doc`: doc_id, url, source, warc_file, offset_bytes, text_bytes, …"""
+        """Return the provenance row of document `doc`: doc_id, source, domain, url, warc_file, …"""
         if not 0 <= doc < self.entry.n_docs:
             raise IndexError(f"document {doc} of {self.entry.n_docs} in {self.entry.file}")
         with pq.ParquetFile(self.folder / self.entry.provenance_file) as file:

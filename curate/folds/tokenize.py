@@ -31,15 +31,17 @@ from curate.shards import (
     file_sha256,
     join_shards,
 )
+from curate.sites import host_of, site_of
 from curate.sketches import Part, keyed_hashes, parts_in_order
 
+VERDICT_ROWS = 1 << 24  # held at once while the verdicts are written: 16 bytes each
 JOIN_TOKENS = 1 << 26  # small pieces of neighbouring parts are joined up to this: 128 MiB of u16
 ALWAYS = {"url": pa.string(), "warc_file": pa.string(), "offset_bytes": pa.int64()}
 WHERE_PRESENT = ("language", "cluster_id", "cluster_size")
 
 
 @fold(
-    version=1,
+    version=2,
     reads=["doc_id", "text"],
     may_read=["source", *ALWAYS, *WHERE_PRESENT],
     writes={"n_tokens": pa.int32()},
@@ -53,6 +55,9 @@ class Tokenize:
     Doc order is that of a hash of the doc_id keyed by `seed`; val takes the share `val_frac` of another such
     hash, of the cluster_id where a doc has one, so that near-duplicates never stand on both sides. So the
     tokens of a corpus are the same for every cut into input shards, batches and workers.
+
+    Each provenance row names the doc's `domain`, the site of its URL, null where there is none. Memory is that of one
+    batch, then of one part (spilled to disk beyond a budget) and a buffer per source and split, whatever the corpus.
 
     `n_tokens` counts the EOS: the sum over docs is the length of the shards. An empty text is one EOS. Text that
     spells a special token ("<|endoftext|>") is encoded as text; ids are otherwise those of `tokenizers` and
@@ -133,9 +138,7 @@ class Tokenize:
             shards=tuple(entries),
         )  # fmt: skip
         (out / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-        counts = pa.concat_tables([pq.read_table(folder / "counts.parquet") for folder in parts])
-        reasons = pa.nulls(counts.num_rows, pa.string())
-        write_verdicts(out, counts.add_column(2, "drop_reason", reasons))
+        _write_counts(parts, out)
 
     def _encoder(self) -> Encoder:
         if self.tokenizer is None:
@@ -193,14 +196,41 @@ class _Pieces:
             self._writer = None
 
 
+def _write_counts(parts: Sequence[Path], out: Path) -> None:
+    """Write the token counts of all rows as verdicts, in as many passes over the parts as keep them in memory."""
+    files = [folder / "counts.parquet" for folder in parts]
+    n_rows = sum(pq.read_metadata(file).num_rows for file in files)
+    n_passes = max(1, -(-n_rows // VERDICT_ROWS))
+    last = max((_last_shard(file) for file in files), default=-1)
+    for number in range(n_passes):
+        low, high = (last + 1) * number // n_passes, (last + 1) * (number + 1) // n_passes
+        mine = [("shard", ">=", low), ("shard", "<", high)]
+        counts = pa.concat_tables([pq.read_table(file, filters=mine) for file in files])
+        write_verdicts(out, counts.add_column(2, "drop_reason", pa.nulls(counts.num_rows, pa.string())))
+
+
+def _last_shard(file: Path) -> int:
+    """Return the highest shard of a file of counts, from the statistics of its row groups."""
+    metadata = pq.read_metadata(file)
+    groups = (metadata.row_group(i).column(0).statistics for i in range(metadata.num_row_groups))
+    return max((int(found.max) for found in groups if found is not None and found.has_min_max), default=-1)
+
+
+def _domain_of(url: str | None) -> str | None:
+    host = host_of(url)
+    return None if host is None else site_of(host)
+
+
 def _provenance(batch: pa.RecordBatch, n_tokens: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
-    """Return the columns of the provenance rows, in their order in the file."""
+    """Return the columns of the provenance rows, in their order in the file; `domain` is the site of the URL."""
     n, present = batch.num_rows, set(batch.schema.names)
     source = batch["source"] if "source" in present else pa.nulls(n, pa.string())
     lengths = pc.binary_length(batch["text"].cast(pa.large_string()))
+    domains = [_domain_of(url) for url in batch["url"].to_pylist()] if "url" in present else [None] * n
     return {
         "doc_id": batch["doc_id"],
         "source": pc.fill_null(source, "unnamed"),
+        "domain": pa.array(domains, pa.string()),
         **{name: batch[name] if name in present else pa.nulls(n, type_) for name, type_ in ALWAYS.items()},
         "text_bytes": pc.fill_null(lengths, 0).cast(pa.int64()),
         "n_tokens": pa.array(n_tokens, pa.int32()),

@@ -91,6 +91,57 @@ def test_every_doc_once_with_its_tokens_and_its_provenance(tokenizer_json: Path,
     assert not by_id
 
 
+def test_provenance_names_the_site_of_the_url(tokenizer_json: Path, tmp_path: Path) -> None:
+    urls = {
+        "https://news.bbc.co.uk/a?b": "bbc.co.uk",
+        "http://alice.github.io/": "alice.github.io",
+        "https://192.0.2.7:8080/x": "192.0.2.7",
+        "mailto:a@b.example": None,
+        "no url": None,
+        "": None,
+        None: None,
+    }
+    docs = [doc | {"url": url} for doc, url in zip(docs_of(len(urls)), urls, strict=True)]
+    shards = TokenShards.open(run(tmp_path, Tokenize(tokenizer=tokenizer_json), docs))
+    rows = [row for shard in shards.shards for row in shard.provenance_table().to_pylist()]
+    assert {row["url"]: row["domain"] for row in rows} == urls
+
+
+def test_the_clusters_of_dedup_never_stand_on_both_sides_of_the_split(tokenizer_json: Path, tmp_path: Path) -> None:
+    """Copies with a word more are clustered by the real fold, and all of them kept, as where it only tags them."""
+    from curate.folds.dedup import Dedup
+
+    random, letters = np.random.default_rng(0), list("abcdefghijklmnop")
+    texts = [" ".join("".join(random.choice(letters, 6)) for _ in range(60)) for _ in range(60)]
+    docs = docs_of(240, sources=("web",))
+    for number, doc in enumerate(docs):
+        doc["text"] = f"{texts[number % 60]} {letters[number // 60]}"
+    batches = batches_of(docs, 64)
+    (tmp_path / "dedup").mkdir()
+    found = verdicts_of(run_fold(Dedup(), [batches], tmp_path / "dedup"))
+    cluster_of = [found.get((0, row), {}).get("cluster_id") for row in range(len(docs))]
+    assert len(set(cluster_of)) == 60
+    assert None not in cluster_of
+    tagged = [doc | {"cluster_id": cluster} for doc, cluster in zip(docs, cluster_of, strict=True)]
+    shards = TokenShards.open(run(tmp_path / "tokens", Tokenize(tokenizer=tokenizer_json, val_frac=0.3), tagged))
+    sides: dict[str, set[str]] = {}
+    for shard in shards.shards:
+        for row in shard.provenance_table().to_pylist():
+            sides.setdefault(row["cluster_id"], set()).add(shard.entry.split)
+    assert sorted(map(len, sides.values())) == [1] * 60
+    assert {side for found_sides in sides.values() for side in found_sides} == {"train", "val"}
+
+
+def test_verdicts_written_in_passes_are_the_same(
+    tokenizer_json: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs, fold = docs_of(120), Tokenize(tokenizer=tokenizer_json)
+    at_once = verdicts_of(run(tmp_path / "once", fold, docs, n_shards=5))
+    monkeypatch.setattr(module, "VERDICT_ROWS", 30)
+    assert verdicts_of(run(tmp_path / "passes", fold, docs, n_shards=5)) == at_once
+    assert len(at_once) == 120
+
+
 def test_verdicts_carry_the_tokens_of_each_row(tokenizer_json: Path, tmp_path: Path) -> None:
     docs = docs_of(60)
     out = run(tmp_path, Tokenize(tokenizer=tokenizer_json), docs, n_shards=3)
@@ -234,7 +285,7 @@ def test_the_smallest_columns_are_enough(tokenizer_json: Path, tmp_path: Path) -
     out = run_fold(Tokenize(tokenizer=tokenizer_json), shards_of(corpus(20)), tmp_path)
     shards = TokenShards.open(out, deep=True)
     assert shards.sources == ("unnamed",)
-    names = ["doc_id", "source", "url", "warc_file", "offset_bytes", "text_bytes", "n_tokens"]
+    names = ["doc_id", "source", "domain", "url", "warc_file", "offset_bytes", "text_bytes", "n_tokens"]
     assert shards.shards[0].provenance_table().schema.names == names
 
 
