@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from train.config import TrainConfig
+from train.copies import refuse_missing
 from train.errors import ConfigError
 from train.overrides import build_config, parse_settings, read_overrides
+from train.plan import Plan
 from train.runfolder import RunCard, RunFolder, read_card
 from train.summary import Summary
 from train.trace import Seen, TracedDocument, trace_document, trace_step
 
-__all__ = ["Summary", "eval", "export", "generate", "resume", "trace", "train"]
+__all__ = ["Plan", "Summary", "eval", "export", "generate", "resume", "trace", "train"]
+
+PLAN_MFU = 0.4  # llm-foundry's table for H100s: 0.35 to 0.46 for models of 760M to 7B parameters
 
 
 def train(
     tokens: Annotated[Path, "Folder of token shards (or of a run that has one)"],
-    out: Annotated[Path, "Folder of the training run; an interrupted one goes on"],
+    out: Annotated[Path | None, "Folder of the training run; an interrupted one goes on"] = None,
     *,
     preset: Annotated[str | None, "Model size: tiny (if not given), 5m, 30m, 124m, gpt2, 350m, 760m, 1.5b"] = None,
     steps: Annotated[int | None, "Updates to do in all"] = None,
@@ -32,19 +36,30 @@ def train(
     config: Annotated[Path | None, "YAML file with the sections model, data, optim, loop"] = None,
     settings: Annotated[tuple[str, ...], "One option, as section.option=value; may be repeated"] = (),
     allow_data_change: Annotated[bool, "Go on with other token shards, and note it in run.json"] = False,
-) -> Summary:
+    plan: Annotated[bool, "Only tell what the run will take: memory, disk, hours; write nothing"] = False,
+    ranks: Annotated[int | None, "For --plan: processes; WORLD_SIZE or 1 if not given"] = None,
+    plan_device: Annotated[str | None, "For --plan: cpu, or a GPU such as H100; the one here if not given"] = None,
+    plan_mfu: Annotated[float, "For --plan: share of the device's peak that training reaches"] = PLAN_MFU,
+) -> Summary | Plan:
     """Train a language model on token shards.
 
     Options win over `settings`, those over `config`, that over the preset. Run again, a finished run is left as it is
     and an interrupted one goes on; a folder of another configuration is refused.
     """
     _let_threads_sleep()
-    from train.launch import launch
-
     chosen = configure(
         preset=preset, steps=steps, batch_size=batch_size, seq_len=seq_len, learning_rate=learning_rate,
         seed=seed, device=device, init=init, config=config, settings=settings,
     )  # fmt: skip
+    if plan:
+        from train.planning import plan_run
+
+        where = None if out is None else Path(out)
+        return plan_run(Path(tokens), chosen, ranks=ranks, device=plan_device, mfu=plan_mfu, out=where)
+    if out is None:
+        raise ConfigError("give -o FOLDER for the run, or --plan")
+    from train.launch import launch
+
     return launch(Path(tokens), RunFolder(Path(out)), chosen, allow_data_change)
 
 
@@ -63,7 +78,7 @@ def configure(
 ) -> TrainConfig:
     """Return the checked configuration that `train` would use; nothing is loaded or written.
 
-    Raises ConfigError for an unknown option or a value out of range.
+    Raises ConfigError for an unknown option, a value out of range, or a package that is asked for and not installed.
     """
     overrides = read_overrides(Path(config)) if config is not None else {}
     named: dict[str, dict[str, Any]] = {
@@ -77,8 +92,9 @@ def configure(
         named["model"] = dataclasses.asdict(read_weights(Path(init))[0])  # its shape, whatever the preset says
         named["loop"]["init_from"] = os.path.abspath(init)
     given = {section: {k: v for k, v in values.items() if v is not None} for section, values in named.items()}
-    chosen = preset or str(overrides.get("preset", "tiny"))
-    return build_config(chosen, overrides, parse_settings(settings), given)
+    chosen = build_config(preset or str(overrides.get("preset", "tiny")), overrides, parse_settings(settings), given)
+    refuse_missing(chosen.loop)
+    return chosen
 
 
 def resume(

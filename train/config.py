@@ -198,6 +198,10 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self) -> None:
+        if self.optim.warmup_steps > self.loop.steps:
+            raise ConfigError(f"warmup_steps ({self.optim.warmup_steps}) must be at most steps ({self.loop.steps})")
+
 
 def _shape(layers: int, width: int, heads: int, kv_heads: int, d_ff: int) -> dict[str, Any]:
     return {

@@ -68,9 +68,15 @@ class Bar(Lines):
     def __init__(self, n_steps: int) -> None:
         super().__init__(n_steps)
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
 
-        columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("{task.fields[line]}", markup=False))
+        count = Column(width=2 * len(f"{n_steps:,}") + 1, justify="right", no_wrap=True)
+        columns = (
+            BarColumn(bar_width=12, table_column=Column(width=12, no_wrap=True)),
+            TextColumn("{task.completed:,}/{task.total:,}", table_column=count),
+            TextColumn("{task.fields[line]}", markup=False, table_column=Column()),  # breaks where there is no room
+        )
         terminal = sys.stderr
         self._bar = Progress(*columns, console=Console(file=terminal), transient=True)
         self._task = self._bar.add_task("", total=n_steps, line="")
