@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from train.curves import MAX_POINTS
+from train.curves import MAX_POINTS, round_steps
 from train.metrics import MetricsLog, read_metrics
 from train.peaks import peak_flops
 from train.run_page import render_run
@@ -79,3 +79,46 @@ def test_peaks_are_found_by_the_name_of_the_device() -> None:
     assert peak_flops("NVIDIA H100 PCIe") == 756e12
     assert peak_flops("NVIDIA A100-SXM4-40GB") == 312e12
     assert peak_flops("Some future device") is None
+
+
+def score(split: str = "val", step: int = 10, **more: Any) -> dict[str, Any]:
+    figures = {"nats_per_token": 2.0, "perplexity": 7.389, "bits_per_byte": 1.25, "n_docs": 3, "n_tokens": 1234}
+    return {"step": step, "split": split, "source": "web", **figures, **more}
+
+
+def test_sources_have_curves_and_tables_of_the_last_scores() -> None:
+    metrics = [*rows(20)[:-1], score(step=10), score(step=20, nats_per_token=1.5, perplexity=4.4817)]
+    metrics += [score(step=20, source="books", bits_per_byte=None)]
+    page = render_run("run", {}, metrics)
+    curves = re.findall(r'<polyline class="held c(\d)" points="([^"]*)"', page)
+    assert [(colour, len(points.split())) for colour, points in curves] == [("0", 2), ("1", 1)]
+    assert "<td>web</td>" in page
+    assert '<td class="number">1.5000</td><td class="number">4.48</td><td class="number">1.2500</td>' in page
+    assert '<td class="number">2.0000</td><td class="number">7.39</td><td class="number">no text</td>' in page
+    assert page.count("<td>web</td>") == 1  # the scores of step 10 are in the curve
+
+
+def test_domains_stand_in_a_table_of_their_own() -> None:
+    page = render_run("run", {}, [*rows(5), score("val-domain", 5, domain="a.example")])
+    assert "<td>web</td><td>a.example</td>" in page
+    assert "largest domains" in page
+    assert "largest domains" not in render_run("run", {}, rows(5))
+
+
+def test_samples_are_shown_as_text_whatever_the_model_writes() -> None:
+    hostile = "one\n<script>alert(1)</script>\u202eabc\x1b[31m\x00\u200b&amp;"
+    metrics = [*rows(5), {"step": 5, "split": "sample", "prompt": "The <b>", "text": hostile}]
+    page = render_run("run", {}, metrics)
+    assert "<script" not in page
+    assert not re.search("[\x00-\x09\x0b-\x1f\u200b\u202a-\u202e]", page)
+    assert "one\n&lt;script&gt;alert(1)&lt;/script&gt;\\u{202e}abc\\u{1b}[31m\\u{0}\\u{200b}&amp;amp;</pre>" in page
+    assert "After “The &lt;b&gt;”" in page
+
+
+@pytest.mark.parametrize("last", [1, 2, 9, 10, 60, 999, 1_000, 123_456])
+def test_steps_under_the_curve_are_few_and_round(last: int) -> None:
+    shown = round_steps(last)
+    assert shown[0] == 0
+    assert 2 <= len(shown) <= 6
+    assert shown[-1] <= last
+    assert all(step % 10 ** (len(str(shown[1])) - 1) == 0 for step in shown)
