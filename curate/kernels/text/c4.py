@@ -11,10 +11,23 @@ import numpy.typing as npt
 from numba import njit
 
 from curate.kernels.text.lines import ends_in_stops, next_line
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
+from curate.kernels.text.passes import (
+    MAX_CITED_WORDS,
+    Docs,
+    Ints,
+    Kernel,
+    Pass,
+    Room,
+    Words,
+    doc_of,
+    groups,
+    source_digest,
+    words_of,
+)
 from curate.kernels.text.primitives import Bytes, Int, Records, class_at
-from curate.kernels.text.tables import MAX_CHUNK_BYTES, SPACE, UNICODE_DIGIT
-from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE, segment
+from curate.kernels.text.segmenters import spacy_segmenter
+from curate.kernels.text.tables import SPACE, UNICODE_DIGIT
+from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE
 from curate.signals import C4_VARIANTS
 
 Limits = npt.NDArray[np.float64]
@@ -37,7 +50,7 @@ PHRASES = (
     (b"[citation needed]", 0, 0),
 )
 
-# What `c4_kernel` counts for each set of rules, in its order.
+# What `lines_kernel` counts for each set of rules, in its order.
 COUNTS = ("kept_lines", "lorem_ipsum_lines", "curly_bracket_lines", "sentences__spacy_en")
 KEPT, LOREM_IPSUM, CURLY_BRACKET, SENTENCES = range(4)
 
@@ -228,9 +241,18 @@ def keeps(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int) 
 
 
 @njit(nogil=True)
-def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int, faults: Int, row: Ints) -> bool:
-    """Count a line in row[4 v + COUNTS] for every set of rules v; return whether any keeps it."""
-    kept = False
+def may_keep(rules: Limits, n_words: Int, longest: Int) -> bool:
+    """Return whether any set of rules might keep a line of so many words, citation marks and all."""
+    for v in range(rules.shape[0]):  # noqa: SIM110 (numba compiles no generator)
+        if keeps(rules[v], n_words, n_words, longest, MARK):
+            return True
+    return False
+
+
+@njit(nogil=True)
+def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int, faults: Int, row: Ints) -> Int:
+    """Count a line in row[4 v + COUNTS] for every set of rules v; return a bit for each that keeps it."""
+    kept = 0
     for v in range(rules.shape[0]):
         if not keeps(rules[v], n_words, n_clean, longest, ending):
             continue
@@ -241,34 +263,27 @@ def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: 
             row[at + CURLY_BRACKET] += 1
         elif not faults & ~HAS_BRACKET:
             row[at + KEPT] += 1
-            kept = True
+            kept |= 1 << v
     return kept
 
 
 @njit(nogil=True)
-def add_sentences(
-    rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int, n_sentences: Int, row: Ints
-) -> None:
+def add_sentences(n_sentences: Int, kept: Int, row: Ints) -> None:
     """Add the sentences of a line to every set of rules that keeps it."""
-    for v in range(rules.shape[0]):
-        if keeps(rules[v], n_words, n_clean, longest, ending):
+    v = 0
+    while kept:
+        if kept & 1:
             row[v * len(COUNTS) + SENTENCES] += n_sentences
+        kept >>= 1
+        v += 1
 
 
 @njit(nogil=True)
-def may_keep(rules: Limits, n_words: Int, longest: Int) -> bool:
-    """Return whether any set of rules might keep a line of so many words, citation marks and all."""
-    for v in range(rules.shape[0]):  # noqa: SIM110 (numba compiles no generator)
-        if keeps(rules[v], n_words, n_words, longest, MARK):
-            return True
-    return False
+def count_lines(doc: Bytes, words: Records, rules: Limits, d: Int, room: Room, row: Ints) -> bool:
+    """Fill `row` with COUNTS for every set of rules; return whether there was room for every line to be copied.
 
-
-@njit(nogil=True)
-def c4_lines(doc: Bytes, words: Records, rules: Limits, room: Room, row: Ints) -> bool:
-    """Fill `row` with COUNTS for every set of rules; return whether every line could be measured.
-
-    The order of the checks is datatrove's; a line that an earlier check drops cannot drop the page.
+    The order of the checks is datatrove's; a line that an earlier check drops cannot drop the page. Kept lines without
+    their citation marks are left in room.line and room.cited, for their words are to be cut anew.
     """
     row[:] = 0
     i = next_word = 0
@@ -281,41 +296,66 @@ def c4_lines(doc: Bytes, words: Records, rules: Limits, room: Room, row: Ints) -
         if not may_keep(rules, n_words, longest):
             continue
         faults = find_faults(doc, start, end)
-        size = end - start
+        at = line_end = np.int64(room.cited[room.n_cited[0]].end)
         if faults & HAS_BRACKET:
-            if size > room.line.size:
+            if end - start > room.line.size - at or room.n_cited[0] + 1 == room.cited.size:
                 return False
-            size = copy_without_citations(doc, start, end, room.line, 0)
-        if size == end - start:
-            ending = ends_sentence(doc, start, end)
-            if count_line(rules, n_words, n_words, longest, ending, faults, row):
-                n_sentences = count_sentences(doc, words, first_word, next_word, end)
-                add_sentences(rules, n_words, n_words, longest, ending, n_sentences, row)
+            line_end = copy_without_citations(doc, start, end, room.line, at)
+        if line_end - at == end - start or not faults & HAS_BRACKET:
+            kept = count_line(rules, n_words, n_words, longest, ends_sentence(doc, start, end), faults, row)
+            if kept:
+                add_sentences(count_sentences(doc, words, first_word, next_word, end), kept, row)
             continue
-        line = room.line_read[:size]
-        n_clean, _ = spaced_words(line, 0, size)
-        ending, faults = ends_sentence(line, 0, size), find_faults(line, 0, size)
-        if count_line(rules, n_words, n_clean, longest, ending, faults, row):
-            n = segment(line, room.line_words, room.chars, room.ends, room.line_words.size - 2 * MAX_CHUNK_BYTES)
-            if n < 0:
-                return False
-            n_sentences = count_sentences(line, room.line_words, 0, n, size)
-            add_sentences(rules, n_words, n_clean, longest, ending, n_sentences, row)
+        line = room.line_read[at:line_end]
+        n_clean, _ = spaced_words(line, 0, line.size)
+        ending, faults = ends_sentence(line, 0, line.size), find_faults(line, 0, line.size)
+        kept = count_line(rules, n_words, n_clean, longest, ending, faults, row)
+        if kept:
+            room.n_cited[0] += 1
+            cited = room.cited[room.n_cited[0]]
+            cited.end, cited.doc, cited.kept = line_end, d, kept
     return True
 
 
 @functools.cache
-def c4_kernel() -> Kernel:
-    """Fill COUNTS for every set of rules; the last argument is float64[n_sets, 4], see LineRules."""
+def lines_kernel() -> Kernel:
+    """Fill COUNTS for every set of rules, but for the sentences of cited lines.
+
+    The last argument is float64[n_sets, 4], see LineRules.
+    """
     digest = source_digest()
 
     @njit(cache=True, nogil=True)
     def run(docs: Docs, words: Words, room: Room, out: Ints, rules: Limits) -> None:
         if digest == 0:
             return
+        room.n_cited[0] = 0
+        room.cited[0].end = 0
         for d in range(docs.valid.size):
-            if words.measured[d] and not c4_lines(doc_of(docs, d), words_of(words, d), rules, room, out[d]):
+            if words.measured[d] and not count_lines(doc_of(docs, d), words_of(words, d), rules, d, room, out[d]):
                 out[d] = -1
+
+    return run
+
+
+@functools.cache
+def cited_kernel() -> Kernel:
+    """Add the sentences of cited lines, given as texts with their words, to the docs they come from."""
+    digest = source_digest()
+
+    @njit(cache=True, nogil=True)
+    def run(lines: Docs, words: Words, cited: Records, out: Ints) -> None:
+        if digest == 0:
+            return
+        for k in range(lines.valid.size):
+            row = out[cited[k].doc]
+            if row[0] < 0:
+                continue
+            if not words.measured[k]:
+                row[:] = -1
+                continue
+            line, own = doc_of(lines, k), words_of(words, k)
+            add_sentences(count_sentences(line, own, 0, own.size, line.size), np.int64(cited[k].kept), row)
 
     return run
 
@@ -325,8 +365,20 @@ def counting(rules: Sequence[LineRules]) -> Callable[[], Kernel]:
     limits = np.array(rules, np.float64)
 
     def kernel() -> Kernel:
-        run = c4_kernel()
-        return lambda docs, words, room, out: run(docs, words, room, out, limits)
+        count, add, segment = lines_kernel(), cited_kernel(), spacy_segmenter()
+
+        def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+            count(docs, words, room, out, limits)
+            n = int(room.n_cited[0])
+            ends = room.cited["end"][: n + 1].copy()
+            for first, last in groups(ends, MAX_CITED_WORDS):
+                lines = Docs(room.line_read, ends[first : last + 1], np.ones(last - first, np.bool_))
+                size = last - first
+                cut = Words(room.line_words, np.zeros(size + 1, np.int64), np.zeros(size, np.bool_))
+                segment(lines, cut, room, MAX_CITED_WORDS)
+                add(lines, cut, room.cited[first + 1 : last + 1], out)
+
+        return run
 
     return kernel
 

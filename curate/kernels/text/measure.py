@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -18,14 +18,16 @@ import numpy as np
 import pyarrow as pa
 
 from curate.kernels.text.passes import (
-    MAX_CITED_LINE_BYTES,
-    MAX_CITED_LINE_WORDS,
+    CITED,
+    MAX_CITED_BYTES,
+    MAX_CITED_LINES,
+    MAX_CITED_WORDS,
     Docs,
-    Ints,
     Kernel,
     Pass,
     Room,
     Words,
+    groups,
 )
 from curate.kernels.text.primitives import MAX_GENERATION, SLOT, slots_for
 from curate.kernels.text.tables import MAX_CHUNK_BYTES
@@ -80,7 +82,7 @@ def run_passes(text: pa.Array, passes: Sequence[Pass]) -> dict[str, pa.Array]:
     kernels = [one.kernel() for one in passes]
     segmenters = {one.words: _segmenter(one.words) for one in passes if one.words is not None}
     outs = [np.full((len(text), len(one.columns)), -1, np.int64) for one in passes]
-    for first, last in _groups(docs.offsets):
+    for first, last in groups(docs.offsets, GROUP_BYTES):
         group = Docs(docs.data, docs.offsets[first : last + 1], docs.valid[first:last])
         room, words = _room_for(group)
         cut = None
@@ -131,19 +133,6 @@ def _segmenter(variant: str) -> Kernel:
     raise KeyError(variant)
 
 
-def _groups(offsets: Ints) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) of runs of docs of at most GROUP_BYTES, or of one larger doc; one empty run without docs."""
-    n = offsets.size - 1
-    first = 0
-    if n == 0:
-        yield 0, 0
-    while first < n:
-        last = int(np.searchsorted(offsets, offsets[first] + GROUP_BYTES, side="right")) - 1
-        last = min(max(last, first + 1), n)
-        yield first, last
-        first = last
-
-
 _local = threading.local()
 
 
@@ -162,8 +151,8 @@ def _room_for(group: Docs) -> tuple[Room, Words]:
 def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
     """Return scratch memory for docs of `n_bytes` together: at most about 110 MB, of which only what is used counts."""
     n_words = min(n_bytes, MAX_WORDS)
-    n_line_words = min(n_bytes, MAX_CITED_LINE_WORDS)
-    line = np.zeros(min(n_bytes, MAX_CITED_LINE_BYTES), np.uint8)
+    n_line_words = min(n_bytes, MAX_CITED_WORDS)
+    line = np.zeros(min(n_bytes, MAX_CITED_BYTES), np.uint8)
     line_read = line[:]
     line_read.flags.writeable = False
     room = Room(
@@ -179,6 +168,8 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
         line=line,
         line_read=line_read,
         line_words=np.empty(n_line_words + 2 * MAX_CHUNK_BYTES, WORD),
+        cited=np.zeros(min(n_bytes, MAX_CITED_LINES) + 2, CITED),
+        n_cited=np.zeros(1, np.int64),
     )
     words = Words(
         word=np.empty(n_words + 2 * MAX_CHUNK_BYTES, WORD),

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -38,9 +38,12 @@ from numba import njit
 from curate.kernels.text.primitives import Bytes, Int, Records
 from curate.kernels.text.tables import PATH
 
-# A longer line that holds a citation mark is copied nowhere, so C4 is not measured there.
-MAX_CITED_LINE_BYTES = 1 << 22
-MAX_CITED_LINE_WORDS = 1 << 18
+# C4 copies lines that hold citation marks; a doc is not measured whose kept ones have more bytes together, are more
+# lines, or where one has more words.
+MAX_CITED_BYTES = 1 << 22
+MAX_CITED_LINES = 1 << 16
+MAX_CITED_WORDS = 1 << 18
+CITED = np.dtype([("end", "i8"), ("doc", "i8"), ("kept", "i8")])
 
 Ints = npt.NDArray[np.int64]
 Kernel = Callable[..., None]
@@ -74,9 +77,11 @@ class Room(NamedTuple):
     at: npt.NDArray[np.int32]  # [n words]
     chars: Records  # [MAX_CHUNK_BYTES + 1], see `words.CHAR`
     ends: Ints  # [MAX_CHUNK_BYTES + 1]
-    line: Bytes  # a copy of a line, to be changed
+    line: Bytes  # copies of lines without their citation marks
     line_read: Bytes  # the same memory, of the type that texts have
-    line_words: Records  # the words of that line
+    line_words: Records  # the words of these lines
+    cited: Records  # [n lines + 1], see CITED: line k ends in `line` where cited[k] says, the first begins at 0
+    n_cited: Ints  # [1]
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,19 @@ def source_digest() -> int:
     """Return a number that changes with any source or table of this package: Numba's cache looks at one file only."""
     sources = [*sorted(Path(__file__).parent.glob("*.py")), PATH]
     return int(hashlib.blake2b(b"\0".join(path.read_bytes() for path in sources), digest_size=7).hexdigest(), 16)
+
+
+def groups(offsets: Ints, max_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) of runs of texts of at most `max_bytes`, or of one larger; one empty run without texts."""
+    n = offsets.size - 1
+    first = 0
+    if n == 0:
+        yield 0, 0
+    while first < n:
+        last = int(np.searchsorted(offsets, offsets[first] + max_bytes, side="right")) - 1
+        last = min(max(last, first + 1), n)
+        yield first, last
+        first = last
 
 
 @njit(nogil=True)

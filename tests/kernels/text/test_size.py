@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from curate.kernels.text.measure import _new_room, measure
-from curate.kernels.text.passes import MAX_CITED_LINE_BYTES
+from curate.kernels.text.passes import MAX_CITED_BYTES
 from curate.signals import MAX_LINES, MAX_WORDS, SIGNALS, UNMEASURED
 from tests.helpers import ROOT
 from tests.kernels.text.test_measure import NAMES
@@ -62,8 +62,8 @@ def test_a_doc_with_too_many_lines_has_no_signals_of_repeated_lines() -> None:
     assert found[1]["n_dup_lines_dolma"] == MAX_LINES
 
 
-def test_a_cited_line_too_long_to_copy_is_not_measured() -> None:
-    line = "longish " * (MAX_CITED_LINE_BYTES // 8)
+def test_cited_lines_too_long_to_copy_are_not_measured() -> None:
+    line = "longish " * (MAX_CITED_BYTES // 8)
     column = pa.array([line + "[1]", line])
     kept = measure(column, ["c4_datatrove_any_end_kept_lines"])["c4_datatrove_any_end_kept_lines"]
     assert kept.to_pylist() == [None, 1]
