@@ -1,11 +1,14 @@
 """Tokens a second of the trainer's loader against nanoGPT's way of reading, on the same tokens, warm.
 
     python benchmarks/loader_against_nanogpt.py [TOKENS] [--rows 32] [--seq-len 1024] [--batches 64] [--rounds 9]
+                                                [--steps 0] [--preset tiny]
 
 TOKENS is a folder of token shards with u16 ids; without it, shards of random documents are written (40M tokens in two
 shards). The baseline opens the file anew for each batch and makes two int64 copies per row at random places, as
 nanoGPT's `get_batch` does. Ours reads every window of an epoch once, in the order of the sampler; both end in int64
 tensors [B, T]. Rounds alternate, and the medians of their rates and of their ratios are printed, with the quartiles.
+With --steps, a model of the preset is then trained on the same tokens, and the share of its steps that it spent waiting
+for data is printed, of all steps but the first.
 """
 
 from __future__ import annotations
@@ -16,18 +19,21 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
+from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from curate.shards import Manifest, ShardWriter, TokenShards, file_sha256
 from train.config import DataConfig
 from train.data import Corpus
+from train.metrics import read_metrics
 
-N_TOKENS, MEAN_DOC_TOKENS, VOCAB = 40_000_000, 600, 50_257
+PACKINGS: tuple[Literal["concat", "best_fit"], ...] = ("concat", "best_fit")
+N_TOKENS, MEAN_DOC_TOKENS, VOCAB = 40_000_000, 600, 8_192
 
 
 def main() -> None:
@@ -37,10 +43,28 @@ def main() -> None:
     parser.add_argument("--seq-len", type=int, default=1024)
     parser.add_argument("--batches", type=int, default=64, help="read per round and side")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=0, help="of training, to see how long they wait for data")
+    parser.add_argument("--preset", default="tiny")
     args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        compare(args, args.tokens or random_shards(Path(folder)))
+        tokens = args.tokens or random_shards(Path(folder))
+        compare(args, tokens)
+        for packing in PACKINGS if args.steps else ():
+            wait(tokens, Path(folder) / packing, args.preset, args.steps, packing)
+
+
+def wait(tokens: Path, run: Path, preset: str, steps: int, packing: str) -> None:
+    """Train, and print which share of the time went into waiting for batches."""
+    from train import api
+
+    api.train(tokens, run, preset=preset, steps=steps, settings=(f"data.packing={packing}", "loop.eval_tokens=1"))
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if "data_wait_frac" in row and row["step"] > 1]
+    shares = [100 * row["data_wait_frac"] for row in rows]
+    print(
+        f"{packing:9} {preset}, {len(rows)} steps: {statistics.mean(shares):.3f} % of a step waiting for data in the "
+        f"mean, {max(shares):.3f} % at most; {statistics.median(row['tokens_per_s'] for row in rows):,.0f} tokens/s"
+    )
 
 
 def compare(args: argparse.Namespace, tokens: Path) -> None:
@@ -51,7 +75,7 @@ def compare(args: argparse.Namespace, tokens: Path) -> None:
         raise SystemExit("nanoGPT reads u16 ids only; give shards of a vocabulary below 65,536")
     print(f"{sum(s.entry.n_tokens for s in shards):,} tokens, B {args.rows}, T {args.seq_len}, int64, one thread")
     theirs = nanogpt_reader(biggest.folder / biggest.entry.file, args.rows, args.seq_len)
-    for packing in ("concat", "best_fit"):
+    for packing in PACKINGS:
         data = DataConfig(seq_len=args.seq_len, batch_size=args.rows, packing=packing)
         started = time.perf_counter()
         corpus = Corpus.open(tokens, data)
@@ -104,7 +128,8 @@ def random_shards(folder: Path) -> Path:
     """Write two shards of random ids in documents of lognormal length."""
     random = np.random.default_rng(0)
     schema = pa.schema([("doc_id", pa.string()), ("text_bytes", pa.int64()), ("n_tokens", pa.int32())])
-    (folder / "tokenizer.json").write_text("{}")
+    words = {"<|endoftext|>": 0} | {f"w{k}": k for k in range(1, VOCAB)}
+    Tokenizer(models.WordLevel(words, unk_token="<|endoftext|>")).save(str(folder / "tokenizer.json"))
     entries = []
     for number in range(2):
         lengths = np.maximum(2, random.lognormal(5.9, 1.0, N_TOKENS // 2 // MEAN_DOC_TOKENS)).astype(np.int32)

@@ -251,6 +251,10 @@ class TokenStream:
     def _token_starts(self) -> list[int]:
         return self.starts.tolist()  # type: ignore[no-any-return]
 
+    @cached_property
+    def _doc_starts(self) -> list[int]:
+        return self.doc_starts.tolist()  # type: ignore[no-any-return]
+
     def __len__(self) -> int:
         return self._token_starts[-1]
 
@@ -270,11 +274,17 @@ class TokenStream:
                 return
         out[:] = self.read(start, len(out))
 
-    def document_spans(self, docs: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return each document's first token in the stream and its number of tokens; documents count from 0 here.
+    def document_span(self, doc: int) -> tuple[int, int]:
+        """Return a document's first token in the stream and its number of tokens. Raises IndexError outside it."""
+        if not 0 <= doc < self._doc_starts[-1]:
+            raise IndexError(f"document {doc} of {self._doc_starts[-1]}")
+        number = bisect_right(self._doc_starts, doc) - 1
+        ends, inside = self.shards[number].ends, doc - self._doc_starts[number]
+        first = int(ends[inside - 1]) if inside else 0
+        return self._token_starts[number] + first, int(ends[inside]) - first
 
-        Reads two entries of the index per document. Raises IndexError outside the stream.
-        """
+    def document_spans(self, docs: npt.NDArray[np.integer[Any]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return `document_span` of each document, for many at once. Raises IndexError outside the stream."""
         docs = docs.astype(np.int64)
         if len(docs) and not 0 <= int(docs.min()) <= int(docs.max()) < int(self.doc_starts[-1]):
             raise IndexError(f"documents {docs.min()}..{docs.max()} of {self.doc_starts[-1]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -146,6 +147,40 @@ def test_a_stream_reads_across_shards_and_traces_every_token(folder: Path) -> No
     for start, n in ((-1, 2), (0, 0), (len(stream) - 1, 2)):
         with pytest.raises(IndexError):
             stream.read(start, n)
+
+
+def test_a_stream_copies_tokens_and_knows_where_its_documents_lie(folder: Path) -> None:
+    stream = TokenShards.open(folder).stream("web")
+    docs = docs_of(20, 2) + docs_of(7, 3)
+    whole = stream.read(0, len(stream)).tolist()
+    for start, n in ((0, 5), (len(stream) - 3, 3), (int(stream.starts[1]) - 2, 4), (int(stream.starts[1]), 1)):
+        out = np.full(n, -1, np.int64)
+        stream.read_into(start, out)
+        assert out.tolist() == whole[start : start + n]
+    first, n_tokens = stream.document_spans(np.arange(27))
+    assert [whole[a : a + n] for a, n in zip(first.tolist(), n_tokens.tolist(), strict=True)] == docs
+    some = np.array([26, 0, 19, 20, 20])
+    assert np.array_equal(np.array([stream.document_span(doc) for doc in some.tolist()]).T, stream.document_spans(some))
+    assert [stream.document_at(int(a) + k) for a, n in zip(first, n_tokens, strict=True) for k in (0, n - 1)] == [
+        doc for doc in range(27) for _ in range(2)
+    ]
+    for wrong in (-1, 27):
+        with pytest.raises(IndexError):
+            stream.document_span(wrong)
+        with pytest.raises(IndexError):
+            stream.document_spans(np.array([0, wrong]))
+    for start in (-1, len(stream) - 1, len(stream)):
+        with pytest.raises(IndexError):
+            stream.read_into(start, np.empty(2, np.int64))
+
+
+def test_the_facts_of_a_manifest_change_with_any_of_its_files(folder: Path) -> None:
+    manifest = TokenShards.open(folder).manifest
+    facts = manifest.facts()
+    assert facts["totals.web.train.n_docs"] == 27
+    other = dataclasses.replace(manifest.shards[0], provenance_sha256="0" * 64)
+    changed = dataclasses.replace(manifest, shards=(other, *manifest.shards[1:])).facts()
+    assert [name for name in facts if facts[name] != changed[name]] == ["shards"]
 
 
 def test_totals_and_streams_by_source_and_split(folder: Path) -> None:

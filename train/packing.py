@@ -151,10 +151,15 @@ class BestFit:
         joined = (np.concatenate(pair)[order] for pair in zip(some, others[1:], strict=True))
         return Segments(row[order], *joined)
 
+    def _spans(self, docs: NDArray[np.uint32]) -> tuple[Indices, Indices]:
+        """Return where a few documents lie, each in a shard of its own as likely as not."""
+        found = np.array([self.stream.document_span(doc) for doc in docs.tolist()], np.int64)
+        return found[:, 0], found[:, 1]
+
     def _full(self, rows: Indices) -> tuple[Indices, Indices, Indices, Indices]:
         """Return position, first, n_tokens and n_labels of rows that one piece fills."""
         which = np.searchsorted(self.full_ends, rows, side="right")
-        doc_first, doc_tokens = self.stream.document_spans(self.long_docs[which])
+        doc_first, doc_tokens = self._spans(self.long_docs[which])
         piece = rows - (self.full_ends[which] - doc_tokens // self.seq_len)
         goes_on = (piece > 0).astype(np.int64)  # it begins with the token before instead of an EOS
         n_labels = np.full(len(rows), self.seq_len, np.int64)
@@ -166,7 +171,7 @@ class BestFit:
         row = np.repeat(np.arange(len(rows)), n_pieces)
         before = np.cumsum(n_pieces) - n_pieces
         slot = np.arange(len(row)) + np.repeat(starts - before, n_pieces)
-        doc_first, doc_tokens = self.stream.document_spans(self.docs[slot])
+        doc_first, doc_tokens = self._spans(self.docs[slot])
         rest, overlap = _rest(doc_tokens, self.seq_len)
         size = rest + overlap
         passed = np.cumsum(size) - size

@@ -52,7 +52,8 @@ def test_one_batch_of_eight_is_eight_of_one(tokens: Path, tmp_path: Path, micro:
         data = {"seq_len": 150, "batch_size": 8, "micro_batch_size": cut, "packing": packing, "mask_documents": True}
         config, corpus = micro_config(tokens, data=data)
         last = [n - 1 for n in corpus.n_windows]
-        rows = Samples(np.array([0, 0, 1, 1, 0, 0, 1, 0]), np.array([0, last[0], last[1], 0, 3, 4, 1, 5]), np.zeros(8))
+        zeros = np.zeros(8, np.int64)
+        rows = Samples(np.array([0, 0, 1, 1, 0, 0, 1, 0]), np.array([0, last[0], last[1], 0, 3, 4, 1, 5]), zeros)
         batch = corpus.read(rows)
         n_labels = [int((row != IGNORED).sum()) for row in batch.labels]
         assert len(set(n_labels)) > 2
@@ -62,7 +63,7 @@ def test_one_batch_of_eight_is_eight_of_one(tokens: Path, tmp_path: Path, micro:
         def keep(_: Any, trainer: Trainer = trainer, found: dict[str, Tensor] = found) -> None:
             found.update({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
 
-        trainer.optimizers.step = keep  # type: ignore[method-assign]
+        trainer.optimizers.step = keep  # type: ignore[assignment, method-assign]
         losses.append(trainer._train(batch, batch.n_labels, False)[0].loss)
         gradients.append(found)
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
