@@ -387,16 +387,19 @@ class TokenShards:
 
 
 def join_shards(folder: Path, stem: str, pieces: Sequence[TokenShard]) -> ShardEntry:
-    """Write one shard that holds the documents of `pieces` (same source, split and dtype) in their order."""
+    """Write one shard that holds the documents of `pieces` (same source, split and dtype) in their order.
+
+    One piece is open at a time: there may be more of them than files a process can open.
+    """
     first = pieces[0]
     writer = ShardWriter(folder, stem, first.dtype, pq.read_schema(first.folder / first.entry.provenance_file))
     for piece in pieces:
-        start = 0
+        start, tokens = 0, _mapped(piece.folder / piece.entry.file, DTYPES[piece.dtype])
         with pq.ParquetFile(piece.folder / piece.entry.provenance_file) as file:
             for group in range(file.num_row_groups):
                 rows = file.read_row_group(group)
                 n_tokens = int(rows["n_tokens"].to_numpy().sum())
-                writer.add(piece.tokens[start : start + n_tokens], rows)
+                writer.add(tokens[start : start + n_tokens], rows)
                 start += n_tokens
     return writer.close(first.entry.source, first.entry.split)
 

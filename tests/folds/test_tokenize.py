@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import resource
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,17 @@ def test_small_pieces_are_joined_and_large_ones_adopted(
     together = [shard.provenance_table() for shard in apart.shards]
     assert pa.concat_tables(together) == joined.shards[0].provenance_table()
     assert np.array_equal(np.concatenate([shard.tokens for shard in apart.shards]), joined.shards[0].tokens)
+
+
+def test_joining_many_pieces_needs_few_open_files(tokenizer_json: Path, tmp_path: Path) -> None:
+    docs = docs_of(300)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 40, limits[1]))
+    try:
+        out = run(tmp_path, Tokenize(tokenizer=tokenizer_json, val_frac=0.3), docs, n_parts=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert sum(total.n_docs for total in TokenShards.open(out, deep=True).manifest.totals.values()) == 300
 
 
 def test_no_shard_passes_the_limit_unless_one_doc_does(tokenizer_json: Path, tmp_path: Path) -> None:
