@@ -243,7 +243,8 @@ def trainer_command(name: str) -> Callable[..., None]:
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         with importlib.import_module("train.progress").log_to_stderr():
             result = function(**options)
-        _tell_trainer(result, as_json)
+        if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one speaks
+            _tell_trainer(result, as_json)
 
     parameters = []
     for parameter in inspect.signature(function).parameters.values():

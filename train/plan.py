@@ -64,10 +64,8 @@ class Plan:
         room = "" if self.device_memory_bytes is None else f" of {size(self.device_memory_bytes)}"
         yield f"memory      {size(self.memory_bytes)}{room} a device: {told}"
         yield f"disk        {size(self.checkpoint_bytes)} a checkpoint, {size(self.disk_bytes)} at most"
-        hours = (
-            f"{self.device_hours:,.1f} device-hours" if self.device_hours >= 1 else duration(self.device_hours * 3600)
-        )
-        wall = f", {duration(self.device_hours * 3600 / self.n_ranks)} on {self.n_ranks}" if self.n_ranks > 1 else ""
+        hours = f"{self.device_hours:,.1f} h" if self.device_hours >= 1 else duration(self.device_hours * 3600)
+        wall = f" ({duration(self.device_hours * 3600 / self.n_ranks)} of {self.n_ranks})" if self.n_ranks > 1 else ""
         rate = f"{self.mfu:.0%} of {self.peak_flops / 1e12:,.3g} TFLOP/s ({self.peak_from})"
-        yield f"time        {hours}{wall} on {self.device}, at {rate}"
+        yield f"time        {hours} of one {self.device}{wall}, at {rate}"
         yield from (f"warning: {text}" for text in self.warnings)

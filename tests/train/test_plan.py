@@ -225,7 +225,7 @@ def test_the_command_prints_the_plan_and_writes_nothing(
     result = CliRunner().invoke(build_app(words), words)
     assert result.exit_code == 0, result.output
     assert "of them embeddings" in result.output
-    assert "on H100, at 40% of 989 TFLOP/s (data sheet, dense bf16)" in result.output
+    assert "of one H100, at 40% of 989 TFLOP/s (data sheet, dense bf16)" in result.output
     plain = json.loads(CliRunner().invoke(build_app(words), [*words, "--json"]).stdout)
     assert plain["n_params"] == plan_of(tokens).n_params
     assert list(tmp_path.iterdir()) == []
