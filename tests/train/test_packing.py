@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import train.packing
 from curate.shards import Manifest, ShardWriter, file_sha256
 from tests.train.corpus import PROVENANCE
+from tests.train.test_loop import train_micro
 from train.attention import document_ids
 from train.config import DataConfig
 from train.data import Corpus
@@ -170,3 +171,11 @@ def test_the_rows_are_those_of_version_1(tmp_path: Path) -> None:
         (4, 1, 18, 4, 3),
         (4, 5, 22, 2, 2),
     ]
+
+
+def test_a_run_tells_how_much_is_left_empty(tokens: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="train"):
+        train_micro(tokens, tmp_path / "run", "data.packing=best_fit", "data.mask_documents=true", steps=2)
+    corpus = Corpus.open(tokens, DataConfig(seq_len=32, batch_size=4, packing="best_fit"))
+    expected = f"packing best_fit: {sum(corpus.n_windows)} rows, {100 * corpus.padding_frac:.2f} % of them padding"
+    assert [line for line in caplog.messages if "packing" in line] == [expected]
