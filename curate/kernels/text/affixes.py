@@ -6,9 +6,7 @@ array (see `words.CHAR`), a chunk is chars[start:end], lengths are in characters
 
 from __future__ import annotations
 
-from numba import njit
-
-from curate.kernels.text.primitives import KIND, Int, Records, find_exception, power_of
+from curate.kernels.text.primitives import KIND, Int, Records, find_exception, inner, power_of
 from curate.kernels.text.tables import (
     BEFORE_STOP,
     DIGIT,
@@ -30,7 +28,7 @@ UPPER_A, UPPER_C, UPPER_S, UPPER_U, LOWER_S = ord("A"), ord("C"), ord("S"), ord(
 MAX_UNIT_CHARS = 4
 
 
-@njit(nogil=True)
+@inner
 def stops_from(chars: Records, k: Int, end: Int) -> Int:
     """Return how many full stops stand in a row from k on."""
     n = 0
@@ -39,7 +37,7 @@ def stops_from(chars: Records, k: Int, end: Int) -> Int:
     return n
 
 
-@njit(nogil=True)
+@inner
 def prefix_chars(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of the prefix to split off chars[start:end]."""
     code = chars[start].code
@@ -57,7 +55,7 @@ def prefix_chars(chars: Records, start: Int, end: Int) -> Int:
     return 0
 
 
-@njit(nogil=True)
+@inner
 def stop_suffix(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of the suffix of a chunk that ends in a full stop."""
     n = 1
@@ -78,7 +76,7 @@ def stop_suffix(chars: Records, start: Int, end: Int) -> Int:
     return 1 if chars[end - 3].code == DEGREE and (lower == 0x66 or lower == 0x63 or lower == 0x6B) else 0
 
 
-@njit(nogil=True)
+@inner
 def unit_suffix(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of a unit or currency that stands right behind a digit at the end of the chunk."""
     for n in range(1, MAX_UNIT_CHARS + 1):
@@ -91,7 +89,7 @@ def unit_suffix(chars: Records, start: Int, end: Int) -> Int:
     return 0
 
 
-@njit(nogil=True)
+@inner
 def suffix_chars(chars: Records, start: Int, end: Int) -> Int:
     """Return the length of the suffix to split off chars[start:end]; of several the longest."""
     if end <= start:
@@ -111,7 +109,7 @@ def suffix_chars(chars: Records, start: Int, end: Int) -> Int:
     return max(n, 1) if last.flags & SUFFIX else n
 
 
-@njit(nogil=True)
+@inner
 def hyphen_infix(chars: Records, k: Int, end: Int) -> Int:
     """Return the length of the hyphens at k if a letter follows them."""
     code = chars[k].code
@@ -127,7 +125,7 @@ def hyphen_infix(chars: Records, k: Int, end: Int) -> Int:
     return 0
 
 
-@njit(nogil=True)
+@inner
 def infix_chars(chars: Records, start: Int, k: Int, end: Int) -> Int:
     """Return the length of the infix at k inside chars[start:end]."""
     code = chars[k].code

@@ -23,6 +23,7 @@ from curate.kernels.text.primitives import (
     Record,
     Records,
     decode,
+    inner,
     insert,
     mixed,
     power_of,
@@ -62,7 +63,7 @@ assert len(BIGSCIENCE) == N_COUNTS
 Positions = npt.NDArray[np.int32]
 
 
-@njit(nogil=True)
+@inner
 def read_words(doc: Bytes, words: Records, max_words: int, listed: Records, state: Record, found: Ints) -> Int:
     """Fill found[:N_COUNTS] and the hashes of the first `max_words` words; return the number of characters."""
     found[:] = 0
@@ -109,7 +110,7 @@ def read_words(doc: Bytes, words: Records, max_words: int, listed: Records, stat
     return n_chars
 
 
-@njit(nogil=True)
+@inner
 def count_word(h: Int, n_chars: Int, words: Records, max_words: int, listed: Records, found: Ints) -> None:
     """Count a word, and by language where it is listed."""
     k = found[N_WORDS]
@@ -124,7 +125,7 @@ def count_word(h: Int, n_chars: Int, words: Records, max_words: int, listed: Rec
         count_languages(np.int64(listed[slot].flagged_word), found[FLAGGED_WORDS:N_COUNTS])
 
 
-@njit(nogil=True)
+@inner
 def repeated_ngrams(words: Records, n_words: Int, room: Room) -> Int:
     """Return how many of the n-grams of WORD_ORDER words stand more than once, each copy counted."""
     n_grams = n_words - WORD_ORDER + 1
@@ -145,7 +146,7 @@ def repeated_ngrams(words: Records, n_words: Int, room: Room) -> Int:
     return n
 
 
-@njit(nogil=True)
+@inner
 def frequent_chars(doc: Bytes, n_chars: Int, room: Room) -> Int:
     """Return the copies of the most frequent n-grams of CHAR_ORDER characters: those that repeat, at most √(all)."""
     mask = slots_for(n_chars) - 1

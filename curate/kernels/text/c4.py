@@ -24,7 +24,7 @@ from curate.kernels.text.passes import (
     source_digest,
     words_of,
 )
-from curate.kernels.text.primitives import Bytes, Int, Records, class_at
+from curate.kernels.text.primitives import Bytes, Int, Records, class_at, inner
 from curate.kernels.text.segmenters import spacy_segmenter
 from curate.kernels.text.tables import SPACE, UNICODE_DIGIT
 from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE
@@ -91,7 +91,7 @@ for _phrase, _rare, _meaning in PHRASES:
         FOLLOWS[[_letter, _letter - 32]] = _next
 
 
-@njit(nogil=True)
+@inner
 def phrase_at(line: Bytes, k: Int, end: Int, which: Int, fold_case: bool) -> bool:
     """Return whether a phrase stands at byte k, before `end`; ASCII case folded on demand."""
     size = SIZE[which]
@@ -106,7 +106,7 @@ def phrase_at(line: Bytes, k: Int, end: Int, which: Int, fold_case: bool) -> boo
     return True
 
 
-@njit(nogil=True)
+@inner
 def find_faults(line: Bytes, start: Int, end: Int) -> Int:
     """Return which of the phrases, and whether `{` and `[`, line[start:end] holds (HAS_… bits)."""
     faults = 0
@@ -127,7 +127,7 @@ def find_faults(line: Bytes, start: Int, end: Int) -> Int:
     return faults
 
 
-@njit(nogil=True)
+@inner
 def citation_bytes(line: Bytes, k: Int, end: Int) -> Int:
     """Return the length of the citation mark at the bracket k: `[12]`, `[]`, `[edit]`, `[citation needed]`; else 0."""
     i = k + 1
@@ -144,7 +144,7 @@ def citation_bytes(line: Bytes, k: Int, end: Int) -> Int:
     return 0
 
 
-@njit(nogil=True)
+@inner
 def copy_without_citations(line: Bytes, start: Int, end: Int, out: Bytes, at: Int) -> Int:
     """Copy line[start:end] without citation marks to out[at:]; return where the copy ends."""
     k = start
@@ -160,7 +160,7 @@ def copy_without_citations(line: Bytes, start: Int, end: Int, out: Bytes, at: In
     return at
 
 
-@njit(nogil=True)
+@inner
 def spaced_words(line: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
     """Return (words of line[start:end] between white space, characters of the longest)."""
     n = size = longest = 0
@@ -177,7 +177,7 @@ def spaced_words(line: Bytes, start: Int, end: Int) -> tuple[Int, Int]:
     return n, longest
 
 
-@njit(nogil=True)
+@inner
 def touching_words(words: Records, first: Int, n: Int) -> tuple[Int, Int]:
     """Return what `spaced_words` does, from the words of a line: those that touch are one between white space."""
     n_spaced = longest = size = 0
@@ -190,7 +190,7 @@ def touching_words(words: Records, first: Int, n: Int) -> tuple[Int, Int]:
     return n_spaced, longest
 
 
-@njit(nogil=True)
+@inner
 def ends_sentence(line: Bytes, start: Int, end: Int) -> Int:
     """Return how line[start:end] ends: MARK for one of `. ? ! "` but not `...`, MARK_OR_APOSTROPHE for `'`, ANY_END."""
     if start == end:
@@ -203,13 +203,13 @@ def ends_sentence(line: Bytes, start: Int, end: Int) -> Int:
     return MARK if last == ord(".") and not ends_in_stops(line, start, end) else ANY_END
 
 
-@njit(nogil=True)
+@inner
 def is_space_word(line: Bytes, start: Int, end: Int) -> bool:
     """Return whether spaCy makes a word of its own of the white space line[start:end]: all but a single blank."""
     return bool(end - start > 1 or (end - start == 1 and line[start] != BLANK))
 
 
-@njit(nogil=True)
+@inner
 def count_sentences(line: Bytes, words: Records, first: Int, n: Int, end: Int) -> Int:
     """Return the sentences of words[first:n], as spaCy's rule-based sentencizer counts them, up to byte `end`.
 
@@ -232,7 +232,7 @@ def count_sentences(line: Bytes, words: Records, first: Int, n: Int, end: Int) -
     return n_sentences
 
 
-@njit(nogil=True)
+@inner
 def keeps(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int) -> bool:
     """Return whether a line's words and end are as one set of rules wants them."""
     if n_words < rules[0] or n_clean < rules[1] or longest > rules[2]:
@@ -240,7 +240,7 @@ def keeps(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int) 
     return bool(rules[3] == ANY_END or ending == MARK or ending == rules[3])
 
 
-@njit(nogil=True)
+@inner
 def may_keep(rules: Limits, n_words: Int, longest: Int) -> bool:
     """Return whether any set of rules might keep a line of so many words, citation marks and all."""
     for v in range(rules.shape[0]):  # noqa: SIM110 (numba compiles no generator)
@@ -249,7 +249,7 @@ def may_keep(rules: Limits, n_words: Int, longest: Int) -> bool:
     return False
 
 
-@njit(nogil=True)
+@inner
 def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: Int, faults: Int, row: Ints) -> Int:
     """Count a line in row[4 v + COUNTS] for every set of rules v; return a bit for each that keeps it."""
     kept = 0
@@ -267,7 +267,7 @@ def count_line(rules: Limits, n_words: Int, n_clean: Int, longest: Int, ending: 
     return kept
 
 
-@njit(nogil=True)
+@inner
 def add_sentences(n_sentences: Int, kept: Int, row: Ints) -> None:
     """Add the sentences of a line to every set of rules that keeps it."""
     v = 0
@@ -278,7 +278,7 @@ def add_sentences(n_sentences: Int, kept: Int, row: Ints) -> None:
         v += 1
 
 
-@njit(nogil=True)
+@inner
 def count_lines(doc: Bytes, words: Records, rules: Limits, d: Int, room: Room, row: Ints) -> bool:
     """Fill `row` with COUNTS for every set of rules; return whether there was room for every line to be copied.
 

@@ -24,7 +24,7 @@ from curate.kernels.text.c4 import (
 from curate.kernels.text.lines import next_line
 from curate.kernels.text.measure import docs_of, run_passes
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, strip
+from curate.kernels.text.primitives import Bytes, Int, inner, strip
 
 NEWLINE = ord("\n")
 
@@ -50,7 +50,7 @@ def c4_text(text: pa.Array, rules: LineRules) -> pa.Array:
     return pc.if_else(pa.array(docs.valid), edited, pa.scalar(None, pa.string()))
 
 
-@njit(nogil=True)
+@inner
 def edit(doc: Bytes, kept: Bytes, kept_read: Bytes, begin: Int, rules: Limits) -> Int:
     """Write the lines of `doc` that stay to kept[begin:]; return where they end.
 

@@ -7,14 +7,14 @@ import functools
 from numba import njit
 
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, chars_in, class_at, is_at
+from curate.kernels.text.primitives import Bytes, Int, chars_in, class_at, inner, is_at
 from curate.kernels.text.tables import LETTER, MARK, SPACE, SYMBOL, UNICODE_DIGIT, UPPER
 
 NEWLINE, SHARP, FULL_STOP, BLANK = ord("\n"), ord("#"), ord("."), ord(" ")
 ELLIPSIS = ord("…")
 
 
-@njit(nogil=True)
+@inner
 def count_newlines(doc: Bytes) -> Int:
     """Return the number of newlines, which bounds the number of lines and paragraphs."""
     n = 0
@@ -23,7 +23,7 @@ def count_newlines(doc: Bytes) -> Int:
     return n
 
 
-@njit(nogil=True)
+@inner
 def is_spaced_ellipsis(doc: Bytes, k: Int, end: Int) -> bool:
     """Return whether `. . .` stands at byte k, before `end`."""
     if k < 0 or k + 5 > end:
@@ -32,7 +32,7 @@ def is_spaced_ellipsis(doc: Bytes, k: Int, end: Int) -> bool:
     return bool(stops and doc[k + 1] == BLANK and doc[k + 3] == BLANK)
 
 
-@njit(nogil=True)
+@inner
 def count_symbols(doc: Bytes) -> tuple[Int, Int, Int]:
     """Return (hash signs, ellipses, spaced ellipses).
 

@@ -23,6 +23,7 @@ from curate.kernels.text.primitives import (
     class_at,
     find_byte,
     hash_piece,
+    inner,
     insert,
     is_at,
     slots_for,
@@ -41,7 +42,7 @@ MAY_BREAK[:128] = FLAT_FLAGS[:128] & LINE_BREAK != 0
 MAY_BREAK[[char.encode()[0] for char in "\x85\u2028\u2029"]] = True
 
 
-@njit(nogil=True)
+@inner
 def ends_in_stops(doc: Bytes, start: Int, end: Int) -> bool:
     """Return whether doc[start:end] ends in three full stops."""
     if end - start < 3:
@@ -49,7 +50,7 @@ def ends_in_stops(doc: Bytes, start: Int, end: Int) -> bool:
     return bool(doc[end - 1] == FULL_STOP and doc[end - 2] == FULL_STOP and doc[end - 3] == FULL_STOP)
 
 
-@njit(nogil=True)
+@inner
 def next_line(doc: Bytes, i: Int) -> tuple[Int, Int, Int]:
     """Return (start, end, next line) of the line at byte i as str.splitlines cuts it, white space stripped.
 
@@ -72,7 +73,7 @@ def next_line(doc: Bytes, i: Int) -> tuple[Int, Int, Int]:
     return start, end, i + n_bytes
 
 
-@njit(nogil=True)
+@inner
 def count_marked_lines(doc: Bytes) -> tuple[Int, Int, Int]:
     """Return (lines, lines that start with `•` or `-`, lines that end in `...` or `…`)."""
     n = n_bullets = n_ellipses = 0
@@ -89,7 +90,7 @@ def count_marked_lines(doc: Bytes) -> tuple[Int, Int, Int]:
     return n, n_bullets, n_ellipses
 
 
-@njit(nogil=True)
+@inner
 def repeated_paragraphs(doc: Bytes, table: Records, mask: Int, generation: Int) -> tuple[Int, Int, Int]:
     """Return (paragraphs, repeated ones, their characters) of the stripped text.
 
@@ -113,7 +114,7 @@ def repeated_paragraphs(doc: Bytes, table: Records, mask: Int, generation: Int) 
             return n, n_repeated, repeated_chars
 
 
-@njit(nogil=True)
+@inner
 def is_blank(doc: Bytes, start: Int, end: Int) -> bool:
     """Return whether doc[start:end] is nothing but white space."""
     while start < end:
@@ -124,7 +125,7 @@ def is_blank(doc: Bytes, start: Int, end: Int) -> bool:
     return True
 
 
-@njit(nogil=True)
+@inner
 def last_class(doc: Bytes, start: Int, end: Int) -> Int:
     """Return the class bits of the last character of doc[start:end], which is not empty."""
     k = end - 1
@@ -134,7 +135,7 @@ def last_class(doc: Bytes, start: Int, end: Int) -> Int:
     return flags
 
 
-@njit(nogil=True)
+@inner
 def walk_lines(doc: Bytes, table: Records, mask: Int, generation: Int, row: Ints) -> None:
     """Fill row[7:13] with FineWeb's and dolma's counts of lines, and, if mask >= 0, those of repeated lines.
 

@@ -17,6 +17,7 @@ from curate.kernels.text.primitives import (
     chars_in,
     find_byte,
     hash_piece,
+    inner,
     insert,
     is_at,
     slots_for,
@@ -28,7 +29,7 @@ NEWLINE, HYPHEN, STAR = ord("\n"), ord("-"), ord("*")
 BULLET, CIRCLE, ELLIPSIS = ord("•"), ord("●"), ord("…")
 
 
-@njit(nogil=True)
+@inner
 def piece_end(doc: Bytes, i: Int, min_newlines: Int) -> Int:
     """Return where `min_newlines` (1 or 2) newlines in a row stand, from byte i on, or the end."""
     i = find_byte(doc, i, doc.size, NEWLINE)
@@ -37,7 +38,7 @@ def piece_end(doc: Bytes, i: Int, min_newlines: Int) -> Int:
     return i
 
 
-@njit(nogil=True)
+@inner
 def count_pieces(doc: Bytes, min_newlines: Int, table: Records, mask: Int, generation: Int, row: Ints) -> None:
     """Fill row[:6]: pieces, their characters, those with a bullet, with an ellipsis, all copies of repeated ones, …"""
     n = chars = bullets = ellipses = copied = copied_chars = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -134,6 +134,7 @@ def _segmenter(variant: str) -> Kernel:
 
 
 _local = threading.local()
+_n_slots: Callable[[int], int] = slots_for.py_func  # type: ignore[attr-defined]
 
 
 def _room_for(group: Docs) -> tuple[Room, Words]:
@@ -156,7 +157,7 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
     line_read = line[:]
     line_read.flags.writeable = False
     room = Room(
-        table=np.zeros(int(slots_for(n_words + 1 if n_words < MAX_WORDS else n_words)), SLOT),
+        table=np.zeros(_n_slots(min(n_bytes + 1, MAX_WORDS)), SLOT),
         generation=np.zeros(1, np.int64),
         gram=np.empty(n_words, np.uint64),
         total=np.empty(n_words + 1, np.int64),

@@ -21,6 +21,7 @@ from curate.kernels.text.primitives import (
     Int,
     Records,
     eight_at,
+    inner,
     insert,
     mixed,
     power_of,
@@ -36,7 +37,7 @@ KEY_BYTES = 16
 LONG = np.uint64(64)
 
 
-@njit(nogil=True)
+@inner
 def sum_chars(words: Records, total: Ints) -> None:
     """Fill total[k] with the characters of words[:k], for k up to the number of words."""
     total[0] = 0
@@ -44,7 +45,7 @@ def sum_chars(words: Records, total: Ints) -> None:
         total[k + 1] = total[k] + words[k].n_chars
 
 
-@njit(nogil=True)
+@inner
 def count_copies(
     at: Positions,
     n_at: Int,
@@ -73,7 +74,7 @@ def count_copies(
     return np.int64(highest)
 
 
-@njit(nogil=True)
+@inner
 def lengthen(
     words: Records, at: Positions, n_at: Int, gram: Hashes, where: Positions, copies: Positions, order: Int
 ) -> Int:
@@ -91,7 +92,7 @@ def lengthen(
     return n_kept
 
 
-@njit(nogil=True)
+@inner
 def most_frequent(
     at: Positions, n_at: Int, where: Positions, copies: Positions, highest: Int, total: Ints, order: Int
 ) -> tuple[Int, Int]:
@@ -106,7 +107,7 @@ def most_frequent(
     return best, longest
 
 
-@njit(nogil=True)
+@inner
 def all_copies(
     at: Positions, n_at: Int, where: Positions, copies: Positions, total: Ints, order: Int
 ) -> tuple[Int, Int]:
@@ -121,7 +122,7 @@ def all_copies(
     return once, overlapping
 
 
-@njit(nogil=True)
+@inner
 def count_ngrams(words: Records, room: Room, row: Ints) -> None:
     """Fill row[3 i : 3 i + 3] for order i + 2 up to 4, then row[9 + 3 i : …] for order i + 5 up to 10; see the columns.
 
@@ -162,7 +163,7 @@ def count_ngrams(words: Records, room: Room, row: Ints) -> None:
     room.generation[0] = generation
 
 
-@njit(nogil=True)
+@inner
 def key_at(doc: Bytes, start: Int, n: Int, low: Int, high: Int) -> tuple[Int, Int]:
     """Return the first KEY_BYTES bytes (two numbers) of a word of n bytes at `start` and of what follows."""
     first = eight_at(doc, start, n)
@@ -175,7 +176,7 @@ def key_at(doc: Bytes, start: Int, n: Int, low: Int, high: Int) -> tuple[Int, In
     return first, second | low << (BYTE * np.uint64(n - 8)) if n < KEY_BYTES else second
 
 
-@njit(nogil=True)
+@inner
 def find_repeatable(doc: Bytes, words: Records, room: Room, generation: Int) -> Int:
     """Fill room.at with the positions where words, joined, may begin a repetition of at least 5; return how many.
 
@@ -202,7 +203,7 @@ def find_repeatable(doc: Bytes, words: Records, room: Room, generation: Int) -> 
     return n_at
 
 
-@njit(nogil=True)
+@inner
 def join(words: Records, start: Int, end: Int) -> Int:
     """Return the hash of words[start:end], joined with nothing between."""
     h = np.uint64(0)
@@ -211,7 +212,7 @@ def join(words: Records, start: Int, end: Int) -> Int:
     return h
 
 
-@njit(nogil=True)
+@inner
 def greedy_ngrams(doc: Bytes, words: Records, room: Room, row: Ints) -> None:
     """Fill row[i] for order i + 5 with the characters in repeated n-grams, as datatrove counts.
 

@@ -33,9 +33,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from curate.kernels.text.primitives import Bytes, Int, Records
+from curate.kernels.text.primitives import Bytes, Int, Records, inner
 from curate.kernels.text.tables import PATH
 
 # C4 copies lines that hold citation marks; a doc is not measured whose kept ones have more bytes together, are more
@@ -113,13 +112,13 @@ def groups(offsets: Ints, max_bytes: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-@njit(nogil=True)
+@inner
 def doc_of(docs: Docs, d: Int) -> Bytes:
     """Return the bytes of text d."""
     return docs.data[docs.offsets[d] : docs.offsets[d + 1]]
 
 
-@njit(nogil=True)
+@inner
 def words_of(words: Words, d: Int) -> Records:
     """Return the words of text d."""
     return words.word[words.first[d] : words.first[d + 1]]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, mixed, power_of
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, inner, mixed, power_of
 from curate.kernels.text.redpajama_tables import (
     CASED,
     DROPPED,
@@ -43,13 +42,13 @@ STATE = np.dtype(
 Ints = npt.NDArray[np.int64]
 
 
-@njit(nogil=True)
+@inner
 def flags_at(code: Int) -> Int:
     """Return the class bits of a code point."""
     return np.int64(FLAGS[BLOCK_OF[code >> 7], code & 127])
 
 
-@njit(nogil=True)
+@inner
 def start_word(state: Record) -> None:
     """Begin a word."""
     state.hash = np.uint64(0)
@@ -58,7 +57,7 @@ def start_word(state: Record) -> None:
     state.unsorted = 0
 
 
-@njit(nogil=True)
+@inner
 def end_marks(state: Record, doc: Bytes, end: Int) -> None:
     """Put the hash right where the run of marks before byte `end` is out of order: class by class, as in NFD."""
     hashes = np.zeros(RANK_BITS + 1, np.uint64)
@@ -86,7 +85,7 @@ def end_marks(state: Record, doc: Bytes, end: Int) -> None:
     state.rank = 0
 
 
-@njit(nogil=True)
+@inner
 def add_code(state: Record, doc: Bytes, code: Int, rank: Int, i: Int) -> None:
     """Append a code point of the normal form, which comes from the character at byte i."""
     if rank == 0:
@@ -105,7 +104,7 @@ def add_code(state: Record, doc: Bytes, code: Int, rank: Int, i: Int) -> None:
     state.n_chars += 1
 
 
-@njit(nogil=True)
+@inner
 def is_final_sigma(doc: Bytes, i: Int, dropping: bool) -> bool:
     """Return whether str.lower makes `ς` of the capital sigma at byte i: a cased letter before it and none behind."""
     k = i
@@ -130,7 +129,7 @@ def is_final_sigma(doc: Bytes, i: Int, dropping: bool) -> bool:
     return True
 
 
-@njit(nogil=True)
+@inner
 def add_char(state: Record, doc: Bytes, i: Int, code: Int, flags: Int, dropping: bool) -> None:
     """Append the character at byte i in lower case and NFD; if `dropping`, ASCII punctuation is no character."""
     index = flags & SEQUENCE_BITS
@@ -153,7 +152,7 @@ def add_char(state: Record, doc: Bytes, i: Int, code: Int, flags: Int, dropping:
         add_code(state, doc, np.int64(CODES[index, k]), np.int64(RANKS[index, k]), i)
 
 
-@njit(nogil=True)
+@inner
 def end_word(state: Record, doc: Bytes, end: Int) -> Int:
     """Return the hash of the word that ends before byte `end`."""
     if state.unsorted:
@@ -161,7 +160,7 @@ def end_word(state: Record, doc: Bytes, end: Int) -> Int:
     return state.hash
 
 
-@njit(nogil=True)
+@inner
 def listed_slot(listed: Records, h: Int) -> Int:
     """Return the slot of a listed word or phrase, -1 where the hash is of none."""
     mask = listed.size - 1
@@ -173,7 +172,7 @@ def listed_slot(listed: Records, h: Int) -> Int:
     return -1
 
 
-@njit(nogil=True)
+@inner
 def count_languages(bits: Int, counts: Ints) -> None:
     """Add 1 to counts[k] for each bit k that is set, as far as there are counts."""
     k = 0

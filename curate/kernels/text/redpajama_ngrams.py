@@ -10,10 +10,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from curate.kernels.text.passes import Room
-from curate.kernels.text.primitives import MIX, Int, Records, insert, mixed, slots_for
+from curate.kernels.text.primitives import MIX, Int, Records, inner, insert, mixed, slots_for
 from curate.kernels.text.redpajama_chars import count_languages, listed_slot
 
 MAX_ORDER = 10
@@ -38,7 +37,7 @@ def entropy_step(count: int) -> int:
 ENTROPY_STEP = np.array([entropy_step(count) for count in range(1 << 12)], np.int64)
 
 
-@njit(nogil=True)
+@inner
 def step_of(count: Int) -> Int:
     """Return `entropy_step` of any count."""
     if count < ENTROPY_STEP.size:
@@ -46,13 +45,13 @@ def step_of(count: Int) -> Int:
     return np.int64(round(1e9 * (math.log(count - 1.0) - count * math.log1p(-1.0 / count))))
 
 
-@njit(nogil=True)
+@inner
 def micronats(n_words: Int, steps: Int) -> Int:
     """Return the entropy of the words in millionths of a nat, ln n - (sum of c ln c) / n, rounded half up."""
     return np.int64(math.floor(1e6 * (math.log(n_words) - steps / (1e9 * n_words)) + 0.5))
 
 
-@njit(nogil=True)
+@inner
 def count_copies(
     at: Positions, n_at: Int, gram: Hashes, copies: Positions, first: Ints, table: Records, mask: Int, generation: Int
 ) -> Int:
@@ -74,7 +73,7 @@ def count_copies(
     return n_unique
 
 
-@njit(nogil=True)
+@inner
 def keep_repeated(at: Positions, n_at: Int, copies: Positions, first: Ints) -> Int:
     """Move the positions of repeated n-grams to the front of `at`; return their number."""
     n = 0
@@ -85,7 +84,7 @@ def keep_repeated(at: Positions, n_at: Int, copies: Positions, first: Ints) -> I
     return n
 
 
-@njit(nogil=True)
+@inner
 def lengthen(words: Records, n_words: Int, at: Positions, n_at: Int, order: Int, gram: Hashes) -> Int:
     """Keep the positions whose right neighbour repeats too and add one word to their n-grams; return their number."""
     n = 0
@@ -98,7 +97,7 @@ def lengthen(words: Records, n_words: Int, at: Positions, n_at: Int, order: Int,
     return n
 
 
-@njit(nogil=True)
+@inner
 def top_chars(words: Records, at: Positions, n_at: Int, order: Int, copies: Positions, first: Ints) -> Int:
     """Return characters times count of the most frequent n-gram, of several the first; 0 where none repeats."""
     highest, best = np.int64(1), np.int64(-1)
@@ -113,7 +112,7 @@ def top_chars(words: Records, at: Positions, n_at: Int, order: Int, copies: Posi
     return n_chars * highest
 
 
-@njit(nogil=True)
+@inner
 def covered_chars(words: Records, at: Positions, n_at: Int, order: Int) -> Int:
     """Return the characters of the words that stand in any of the n-grams, each word once."""
     zero: Int = 0
@@ -126,7 +125,7 @@ def covered_chars(words: Records, at: Positions, n_at: Int, order: Int) -> Int:
     return n_chars
 
 
-@njit(nogil=True)
+@inner
 def count_ngrams(words: Records, n_words: Int, room: Room, out: Ints) -> None:
     """Fill out[:N_NGRAM_COUNTS]."""
     out[:] = 0
@@ -162,7 +161,7 @@ def count_ngrams(words: Records, n_words: Int, room: Room, out: Ints) -> None:
     room.generation[0] = generation
 
 
-@njit(nogil=True)
+@inner
 def count_flagged(words: Records, n_words: Int, listed: Records, counts: Ints) -> None:
     """Count the listed words and phrases by language; phrases that overlap count each."""
     counts[:] = 0

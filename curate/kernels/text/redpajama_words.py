@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from curate.kernels.text.lines import NEWLINE, ends_in_stops
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, is_at, power_of
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, inner, is_at, power_of
 from curate.kernels.text.redpajama_chars import (
     BLOCK_OF,
     FLAGS,
@@ -66,7 +65,7 @@ SHORT_LINE = 3  # C4 as datatrove has it drops lines of fewer words
 Ints = npt.NDArray[np.int64]
 
 
-@njit(nogil=True)
+@inner
 def end_raw_word(flags: Int, h: Int, n_chars: Int, listed: Records, found: Ints) -> None:
     """Count a raw word: the union of its characters' classes, and its hash and size as a normalised word."""
     found[N_RAW_WORDS] += 1
@@ -83,7 +82,7 @@ def end_raw_word(flags: Int, h: Int, n_chars: Int, listed: Records, found: Ints)
                 found[STOP_WORDS + k] += bits >> k & 1
 
 
-@njit(nogil=True)
+@inner
 def count_mark(byte: Int, flags: Int, stops: Int, found: Ints) -> Int:
     """Count an ASCII character that is of no word; return how many full stops now stand in a row."""
     if flags & SENTENCE_STOP:
@@ -101,7 +100,7 @@ def count_mark(byte: Int, flags: Int, stops: Int, found: Ints) -> Int:
     return np.int64(0)
 
 
-@njit(nogil=True)
+@inner
 def read_chunk(doc: Bytes, i: Int, state: Record, listed: Records, found: Ints) -> Int:
     """Read what stands at byte i up to white space into `state`, the normalised word; return its end.
 
@@ -157,7 +156,7 @@ def read_chunk(doc: Bytes, i: Int, state: Record, listed: Records, found: Ints) 
     return i
 
 
-@njit(nogil=True)
+@inner
 def read_plain(doc: Bytes, i: Int, words: Records, max_words: int, listed: Records, found: Ints) -> Int:
     """Read the commonest chunks from byte i on: ASCII letters and digits, perhaps one mark, then white space.
 
@@ -220,7 +219,7 @@ def read_plain(doc: Bytes, i: Int, words: Records, max_words: int, listed: Recor
     return start
 
 
-@njit(nogil=True)
+@inner
 def ends_in_lorem(doc: Bytes, start: Int, end: Int) -> bool:
     """Return whether the normalised word of doc[start:end] ends in `lorem`."""
     left = LOREM.size
@@ -235,7 +234,7 @@ def ends_in_lorem(doc: Bytes, start: Int, end: Int) -> bool:
     return left == 0
 
 
-@njit(nogil=True)
+@inner
 def starts_with_ipsum(doc: Bytes, start: Int, end: Int) -> bool:
     """Return whether the normalised word of doc[start:end] starts with `ipsum`."""
     n = 0
@@ -250,7 +249,7 @@ def starts_with_ipsum(doc: Bytes, start: Int, end: Int) -> bool:
     return n == IPSUM.size
 
 
-@njit(nogil=True)
+@inner
 def end_line(doc: Bytes, start: Int, end: Int, before: Ints, found: Ints) -> None:
     """Count the line whose first and last chunk begin and end at these bytes; `before` held the counts at its start."""
     n_words = found[N_WORDS] - before[N_WORDS]
@@ -278,7 +277,7 @@ def end_line(doc: Bytes, start: Int, end: Int, before: Ints, found: Ints) -> Non
         before[k] = found[k]
 
 
-@njit(nogil=True)
+@inner
 def read_doc(
     doc: Bytes, words: Records, max_words: Int, listed: Records, state: Record, found: Ints, before: Ints
 ) -> None:

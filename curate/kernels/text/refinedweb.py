@@ -16,7 +16,7 @@ from numba import njit
 from curate.corpus_signals import REFINEDWEB
 from curate.kernels.text.measure import docs_of
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, decode, strip
+from curate.kernels.text.primitives import Bytes, Int, decode, inner, strip
 from curate.kernels.text.redpajama_chars import flags_at
 from curate.kernels.text.redpajama_tables import DECIMAL, DIGIT, SPACE, UPPER, WORD
 from curate.kernels.text.redpajama_words import ASCII
@@ -46,7 +46,7 @@ for _row, _phrase in zip(TEXT, PHRASES, strict=True):
 SIZE = np.array([len(phrase) for phrase in PHRASES], np.int64)
 
 
-@njit(nogil=True)
+@inner
 def is_phrase(line: Bytes, k: Int, end: Int, which: Int) -> bool:
     """Return whether a phrase stands at byte k, before `end`, in any case of ASCII letters."""
     size = SIZE[which]
@@ -61,7 +61,7 @@ def is_phrase(line: Bytes, k: Int, end: Int, which: Int) -> bool:
     return True
 
 
-@njit(nogil=True)
+@inner
 def class_at(line: Bytes, i: Int) -> tuple[Int, Int]:
     """Return (class bits, bytes) of the character at byte i."""
     if line[i] < 128:
@@ -70,7 +70,7 @@ def class_at(line: Bytes, i: Int) -> tuple[Int, Int]:
     return flags_at(code), np.int64(n_bytes)
 
 
-@njit(nogil=True)
+@inner
 def space_before(line: Bytes, start: Int, end: Int) -> Int:
     """Return where line[start:end] ends without the white space character it may end in."""
     k = end - 1
@@ -81,7 +81,7 @@ def space_before(line: Bytes, start: Int, end: Int) -> Int:
     return end
 
 
-@njit(nogil=True)
+@inner
 def is_counter(line: Bytes, i: Int, end: Int) -> bool:
     """Return whether line[i:end] is a number, perhaps in thousands (K), millions or billions, of likes or the like.
 
@@ -113,7 +113,7 @@ def is_counter(line: Bytes, i: Int, end: Int) -> bool:
     return state == AFTER
 
 
-@njit(nogil=True)
+@inner
 def counted_bytes(line: Bytes, i: Int, end: Int) -> Int:
     """Return the length of the word of COUNTED that begins at byte i, 0 where there is none."""
     for which in range(FIRST_COUNTED, SIZE.size):
@@ -122,7 +122,7 @@ def counted_bytes(line: Bytes, i: Int, end: Int) -> Int:
     return np.int64(0)
 
 
-@njit(nogil=True)
+@inner
 def judge(doc: Bytes, start: Int) -> tuple[Int, Int, Int]:
     """Return (end, words, verdict) of the line at byte `start`; the verdict is N_UPPER … N_SHORT, or KEPT."""
     n_chars = n_upper = n_digits = n_words = np.int64(0)
@@ -151,7 +151,7 @@ def judge(doc: Bytes, start: Int) -> tuple[Int, Int, Int]:
     return i, n_words, KEPT
 
 
-@njit(nogil=True)
+@inner
 def cut_cart(doc: Bytes, start: Int, end: Int, line: Bytes) -> tuple[Int, Int]:
     """Return (bytes, words) of doc[start:end] without `items in cart` and a white space before it; copy them to `line`.
 
@@ -179,7 +179,7 @@ def cut_cart(doc: Bytes, start: Int, end: Int, line: Bytes) -> tuple[Int, Int]:
     return n, n_words
 
 
-@njit(nogil=True)
+@inner
 def more_follows(doc: Bytes, i: Int, nothing: Bytes) -> bool:
     """Return whether a line from byte i on keeps any word when carts are cut out."""
     while i < doc.size:
@@ -193,7 +193,7 @@ def more_follows(doc: Bytes, i: Int, nothing: Bytes) -> bool:
     return False
 
 
-@njit(nogil=True)
+@inner
 def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes) -> tuple[Int, Int]:
     """Copy doc[start:end] to `line` and cut the three phrases from it; return the bounds of what is left.
 
@@ -215,7 +215,7 @@ def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes) -> t
     return a, b
 
 
-@njit(nogil=True)
+@inner
 def correct_lines(doc: Bytes, line: Bytes, kept: Bytes, at: Int, row: Ints) -> Int:
     """Fill row[:8]; if `kept` has room, write what remains of the doc to kept[at:]. Return where it ends."""
     row[:] = 0

@@ -10,13 +10,13 @@ import numpy as np
 from numba import njit
 
 from curate.kernels.text.passes import Docs, Kernel, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at, inner
 from curate.kernels.text.tables import SPACE
 from curate.kernels.text.unicode_words import unicode_words
 from curate.kernels.text.words import TOO_MANY_WORDS, fill, segment
 
 
-@njit(nogil=True)
+@inner
 def spaced_words(doc: Bytes, words: Records, max_words: Int) -> Int:
     """Fill `words` with what stands between white space; return their number, or TOO_MANY_WORDS."""
     n = i = 0
@@ -47,7 +47,7 @@ def spaced_words(doc: Bytes, words: Records, max_words: Int) -> Int:
     return n
 
 
-@njit(nogil=True)
+@inner
 def note_words(words: Words, d: Int, n: Int) -> None:
     """Note that doc d has n words, TOO_MANY_WORDS for none to be measured."""
     words.measured[d] = n >= 0

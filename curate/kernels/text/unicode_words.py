@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from curate.kernels.text.primitives import BASE, FLAT_FLAGS, ONE, Bytes, Int, Records, class_at
+from curate.kernels.text.primitives import BASE, FLAT_FLAGS, ONE, Bytes, Int, Records, class_at, inner
 from curate.kernels.text.tables import ALNUM, PICTOGRAPH, WORD_BREAK_SHIFT, WORD_BREAKS
 from curate.kernels.text.words import IS_LETTER, LETTER_BITS, TOO_MANY_WORDS, put_bytes
 
@@ -23,25 +22,25 @@ ENDS_LETTERS[:128] = np.isin(
 )
 
 
-@njit(nogil=True)
+@inner
 def break_class(flags: Int) -> Int:
     """Return a character's Word_Break property."""
     return flags >> WORD_BREAK_SHIFT & 31
 
 
-@njit(nogil=True)
+@inner
 def is_ignored(kind: Int) -> bool:
     """Return whether a character belongs to the one before it (rule WB4)."""
     return bool(kind in (EXTEND, ZWJ, FORMAT))
 
 
-@njit(nogil=True)
+@inner
 def is_letter(kind: Int) -> bool:
     """Return whether the property is AHLetter."""
     return bool(kind in (LETTER, HEBREW))
 
 
-@njit(nogil=True)
+@inner
 def after_ignored(doc: Bytes, i: Int) -> Int:
     """Return where the next character that is not ignored stands, from byte i on."""
     while i < doc.size:
@@ -52,7 +51,7 @@ def after_ignored(doc: Bytes, i: Int) -> Int:
     return i
 
 
-@njit(nogil=True)
+@inner
 def break_class_at(doc: Bytes, i: Int) -> Int:
     """Return the property of the character at byte i, OTHER behind the end."""
     if i >= doc.size:
@@ -61,7 +60,7 @@ def break_class_at(doc: Bytes, i: Int) -> Int:
     return break_class(flags)
 
 
-@njit(nogil=True)
+@inner
 def bridges(before: Int, kind: Int, after: Int) -> bool:
     """Return whether a mark holds what stands around it together, as in `can't` and `3.14` (WB6, WB7, WB11, WB12)."""
     either = kind in (MID_NUM_LET, SINGLE_QUOTE)
@@ -72,7 +71,7 @@ def bridges(before: Int, kind: Int, after: Int) -> bool:
     return bool(before == HEBREW and kind == DOUBLE_QUOTE and after == HEBREW)
 
 
-@njit(nogil=True)
+@inner
 def joins(before: Int, kind: Int) -> bool:
     """Return whether there is no boundary between two neighbours (WB5, WB7a, WB8 to WB10, WB13)."""
     if is_letter(before) or before == NUMERIC:
@@ -86,7 +85,7 @@ def joins(before: Int, kind: Int) -> bool:
     return False
 
 
-@njit(nogil=True)
+@inner
 def segment_end(doc: Bytes, start: Int) -> Int:
     """Return where the segment at byte `start` ends."""
     flags, n_bytes = class_at(doc, start)
@@ -125,7 +124,7 @@ def segment_end(doc: Bytes, start: Int) -> Int:
     return i
 
 
-@njit(nogil=True)
+@inner
 def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> tuple[Int, Int]:
     """Append runs of ASCII letters that nothing behind them can belong to, from byte i on: most of English text.
 
@@ -152,7 +151,7 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
     return n, i
 
 
-@njit(nogil=True)
+@inner
 def unicode_words(doc: Bytes, words: Records, max_words: Int) -> Int:
     """Fill `words` with the segments that begin with a letter or digit; return their number, or TOO_MANY_WORDS."""
     n = i = 0

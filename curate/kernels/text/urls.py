@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
-from curate.kernels.text.primitives import Int, Records
+from curate.kernels.text.primitives import Int, Records, inner
 from curate.kernels.text.tables import DIGIT, HOST, SCHEME, UNICODE_DIGIT, WORD_LOWER
 
 HYPHEN, STOP, SLASH, ZERO, COLON = ord("-"), ord("."), ord("/"), ord("0"), ord(":")
@@ -12,7 +10,7 @@ QUESTION, AT, SHARP, UNDERSCORE = ord("?"), ord("@"), ord("#"), ord("_")
 MAX_LABEL_CHARS, MAX_TLD_CHARS = 64, 63
 
 
-@njit(nogil=True)
+@inner
 def after_host(chars: Records, k: Int, end: Int) -> bool:
     """Return whether chars[k:end] is an optional port and an optional path."""
     if k < end and chars[k].code == COLON:
@@ -25,7 +23,7 @@ def after_host(chars: Records, k: Int, end: Int) -> bool:
     return k == end or chars[k].code in (SLASH, QUESTION, SHARP)
 
 
-@njit(nogil=True)
+@inner
 def is_name(chars: Records, k: Int, end: Int) -> bool:
     """Return whether a host name with a lower-case top-level domain starts at k and a port or path may follow it."""
     n_labels = 0
@@ -47,7 +45,7 @@ def is_name(chars: Records, k: Int, end: Int) -> bool:
         k += 1
 
 
-@njit(nogil=True)
+@inner
 def is_address(chars: Records, k: Int, end: Int) -> bool:
     """Return whether a public dotted IPv4 address starts at k; private networks do not count, as in spaCy."""
     first = second = 0
@@ -76,7 +74,7 @@ def is_address(chars: Records, k: Int, end: Int) -> bool:
     return after_host(chars, k, end)
 
 
-@njit(nogil=True)
+@inner
 def is_url(chars: Records, start: Int, end: Int) -> bool:
     """Return whether the whole of chars[start:end] is a URL: optional scheme, optional user, host, port, path."""
     if is_name(chars, start, end) or is_address(chars, start, end):

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
-from curate.kernels.text.primitives import Bytes, Int, Records
+from curate.kernels.text.primitives import Bytes, Int, Records, inner
 from curate.kernels.text.tables import STOP_WORDS
 from curate.kernels.text.words import HAS_HASH_OR_ELLIPSIS, HAS_LETTER, HAS_NON_SYMBOL, STARTS_ALNUM
 from curate.signals import WORDS
@@ -19,7 +19,7 @@ ALL_SEEN = (1 << len(STOP_WORDS)) - 1
 UPPER_A, UPPER_Z, TO_LOWER = ord("A"), ord("Z"), 32
 
 
-@njit(nogil=True)
+@inner
 def stop_word(doc: Bytes, start: Int, end: Int) -> tuple[Int, bool]:
     """Return (the stop word that doc[start:end] is in lower case, or -1; whether it is in lower case)."""
     code = np.int64(0)
@@ -36,7 +36,7 @@ def stop_word(doc: Bytes, start: Int, end: Int) -> tuple[Int, bool]:
     return -1, lower
 
 
-@njit(nogil=True)
+@inner
 def count_words(doc: Bytes, words: Records, row: Ints) -> None:
     """Fill row[:11] with the counts in the order of COUNTS."""
     chars = plain = plain_chars = alpha = symbols = alnum = uses = uses_any_case = seen = 0
@@ -65,7 +65,7 @@ def count_words(doc: Bytes, words: Records, row: Ints) -> None:
     row[8], row[9], row[10] = n_seen, uses, uses_any_case
 
 
-@njit(nogil=True)
+@inner
 def shortest_of(words: Records, rank: Int) -> Int:
     """Return the length that `rank` words are shorter than or as long as: the rank-th shortest, from 1.
 

@@ -9,7 +9,6 @@ space hide another one, which depends on the neighbours of a chunk and is not do
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from curate.kernels.text.affixes import infix_chars, prefix_chars, suffix_chars
 from curate.kernels.text.primitives import (
@@ -27,6 +26,7 @@ from curate.kernels.text.primitives import (
     class_of,
     decode,
     find_exception,
+    inner,
     power_of,
 )
 from curate.kernels.text.tables import (
@@ -79,7 +79,7 @@ IS_SUFFIX[:128] = FLAT_FLAGS[:128] & SUFFIX != 0
 LETTER_BITS = HAS_LETTER | HAS_NON_SYMBOL | STARTS_ALNUM
 
 
-@njit(nogil=True)
+@inner
 def bits_of(first_flags: Int, any_flags: Int, all_flags: Int, n_chars: Int) -> Int:
     """Return the bits of a word from the classes of its first, of any and of all of its characters."""
     bits = STARTS_ALNUM if first_flags & ALNUM else 0
@@ -96,7 +96,7 @@ def bits_of(first_flags: Int, any_flags: Int, all_flags: Int, n_chars: Int) -> I
     return bits
 
 
-@njit(nogil=True)
+@inner
 def fill(
     word: Record, start: Int, end: Int, h: Int, n_chars: Int, first_flags: Int, any_flags: Int, all_flags: Int
 ) -> None:
@@ -108,7 +108,7 @@ def fill(
     word.bits = bits_of(first_flags, any_flags, all_flags, n_chars)
 
 
-@njit(nogil=True)
+@inner
 def put(words: Records, n: Int, chars: Records, start: Int, end: Int) -> Int:
     """Append chars[start:end] as word n; return n + 1."""
     any_flags = 0
@@ -122,7 +122,7 @@ def put(words: Records, n: Int, chars: Records, start: Int, end: Int) -> Int:
     return n + 1
 
 
-@njit(nogil=True)
+@inner
 def put_bytes(words: Records, n: Int, doc: Bytes, start: Int, end: Int) -> Int:
     """Append doc[start:end] as word n, without a decoded chunk; return n + 1."""
     first_flags, any_flags, all_flags, n_chars = 0, 0, -1, 0
@@ -143,7 +143,7 @@ def put_bytes(words: Records, n: Int, doc: Bytes, start: Int, end: Int) -> Int:
     return n + 1
 
 
-@njit(nogil=True)
+@inner
 def special_slot(chars: Records, start: Int, end: Int) -> Int:
     """Return the slot of the special case that chars[start:end] is, or -1."""
     n_bytes = chars[end].offset - chars[start].offset
@@ -153,7 +153,7 @@ def special_slot(chars: Records, start: Int, end: Int) -> Int:
     return slot if slot >= 0 and KIND[slot] & SPECIAL else -1
 
 
-@njit(nogil=True)
+@inner
 def put_special(words: Records, n: Int, doc: Bytes, start: Int, slot: Int) -> Int:
     """Append the words of the special case that starts at byte `start`."""
     for k in range(MAX_PIECES):
@@ -165,7 +165,7 @@ def put_special(words: Records, n: Int, doc: Bytes, start: Int, slot: Int) -> In
     return n
 
 
-@njit(nogil=True)
+@inner
 def put_core(words: Records, n: Int, doc: Bytes, chars: Records, start: Int, end: Int) -> Int:
     """Append what is left of a chunk without its affixes: a special case, a URL, or pieces between infixes."""
     slot = special_slot(chars, start, end)
@@ -191,7 +191,7 @@ def put_core(words: Records, n: Int, doc: Bytes, chars: Records, start: Int, end
     return put(words, n, chars, piece, end) if piece < end else n
 
 
-@njit(nogil=True)
+@inner
 def put_chunk(words: Records, n: Int, doc: Bytes, chars: Records, size: Int, ends: Records) -> Int:
     """Append the words of the chunk chars[:size]; `ends` is room for the suffixes' ends."""
     first = n
@@ -222,7 +222,7 @@ def put_chunk(words: Records, n: Int, doc: Bytes, chars: Records, size: Int, end
     return join_patterns(words, first, n, doc) if n - first > 2 else n
 
 
-@njit(nogil=True)
+@inner
 def pattern_slot(words: Records, start: Int, end: Int) -> Int:
     """Return the slot of the special case that the affix rules cut into just words[start:end], or -1."""
     if words[end - 1].end - words[start].start > MAX_EXCEPTION_BYTES:
@@ -241,7 +241,7 @@ def pattern_slot(words: Records, start: Int, end: Int) -> Int:
     return slot
 
 
-@njit(nogil=True)
+@inner
 def mark_patterns(words: Records, first: Int, n: Int) -> bool:
     """Mark the patterns in words[first:n] that spaCy puts together: longest first, then leftmost.
 
@@ -260,7 +260,7 @@ def mark_patterns(words: Records, first: Int, n: Int) -> bool:
     return found
 
 
-@njit(nogil=True)
+@inner
 def has_pattern(words: Records, first: Int, n: Int) -> bool:
     """Return whether any run of words[first:n] may be a pattern; nearly always not, and this is cheap."""
     for x in range(first, n - 1):
@@ -275,7 +275,7 @@ def has_pattern(words: Records, first: Int, n: Int) -> bool:
     return False
 
 
-@njit(nogil=True)
+@inner
 def join_patterns(words: Records, first: Int, n: Int, doc: Bytes) -> Int:
     """Replace patterns in words[first:n] by the words of their special case; return the new n."""
     if not has_pattern(words, first, n):
@@ -299,7 +299,7 @@ def join_patterns(words: Records, first: Int, n: Int, doc: Bytes) -> Int:
     return first + out - n
 
 
-@njit(nogil=True)
+@inner
 def read_chunk(doc: Bytes, i: Int, chars: Records) -> tuple[Int, Int]:
     """Decode the chunk at byte i; return (its end, its characters or -1 where it is too long)."""
     stop = min(doc.size, i + MAX_CHUNK_BYTES)
@@ -325,7 +325,7 @@ def read_chunk(doc: Bytes, i: Int, chars: Records) -> tuple[Int, Int]:
     return end, size if end == i else -1
 
 
-@njit(nogil=True)
+@inner
 def skip_chunk(doc: Bytes, i: Int) -> Int:
     """Return where the run without white space at byte i ends."""
     while i < doc.size:
@@ -336,7 +336,7 @@ def skip_chunk(doc: Bytes, i: Int) -> Int:
     return i
 
 
-@njit(nogil=True)
+@inner
 def is_chunk_end(doc: Bytes, i: Int) -> bool:
     """Return whether the text ends at byte i or white space stands there."""
     if i >= doc.size:
@@ -345,7 +345,7 @@ def is_chunk_end(doc: Bytes, i: Int) -> bool:
     return bool(class_of(code) & SPACE)
 
 
-@njit(nogil=True)
+@inner
 def is_special(h: Int, n_bytes: Int) -> bool:
     """Return whether bytes with this hash are a special case."""
     if n_bytes > MAX_EXCEPTION_BYTES:
@@ -354,7 +354,7 @@ def is_special(h: Int, n_bytes: Int) -> bool:
     return bool(slot >= 0 and KIND[slot] & SPECIAL)
 
 
-@njit(nogil=True)
+@inner
 def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]:
     """Append the commonest chunks in one quick pass: letters, then digits, then perhaps one mark.
 
@@ -400,7 +400,7 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
     return n + (2 if marked else 1), end
 
 
-@njit(nogil=True)
+@inner
 def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> tuple[Int, Int]:
     """Append chunks of ASCII letters, each with perhaps one ASCII mark behind it, from byte i on: most of English text.
 
@@ -440,7 +440,7 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
     return n, i
 
 
-@njit(nogil=True)
+@inner
 def segment(doc: Bytes, words: Records, chars: Records, ends: Records, max_words: Int) -> Int:
     """Fill `words` with the words of `doc`; return their number, or TOO_MANY_WORDS.
 
