@@ -81,7 +81,7 @@ def _is_damage(form: Format, data: bytes, first: int, at: int, behind: int) -> b
 
 def _follows_record(form: Format, data: bytes, at: int) -> bool:
     """Say whether empty lines in front of `at` close a record; not if they close the header of a payload."""
-    before = data[max(0, at - _MAX_INNER_HEAD_BYTES) : at]
+    before = data[max(0, at - _MAX_INNER_HEAD_BYTES) : at].rstrip(b"\x00")  # padding
     if len(before) < form.closing_bytes or before[-form.closing_bytes :].strip(b"\r\n"):
         return False
     start = before.rstrip(b"\r\n").rfind(b"\n\r\n") + 3

@@ -262,7 +262,7 @@ class MemberStream:
             starts, is_last = self._form.starts, self._is_last
             found, place = recovery.next_start(self._codec, self._raw, self._at, n_inflated, starts, is_last=is_last)
         else:
-            place = self._at + 1
+            place = self._at + (start <= self.member_start)  # all of it may have come out, but for its checksum
         self._at = found if found >= 0 else place
         if found < 0:
             self._find_member(anywhere=anywhere, is_shared=start > self.member_start)

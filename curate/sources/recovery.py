@@ -17,9 +17,11 @@ MAX_SHIFT_BYTES = 128  # lost or put in, up to which a member is looked for near
 MAX_GARBAGE_BYTES = 96  # in front of a member: a damaged one that holds another has a longer head
 MIN_PADDING_BYTES = 64
 MAX_DAMAGED = 16  # members in a chain of them, so that a file with nothing but damage is read in linear time
+MAX_SHOWN_BYTES = 8 << 10
 MIN_MEMBER_BYTES = 128  # of a record with its header; the rest of a payload is seldom as long
 
 _ZEROS = re.compile(rb"\x00*")
+_TEXT = re.compile(rb"[\t\r\n -~]{16}")
 StartsRecord = Callable[[bytes], bool]
 
 
@@ -41,10 +43,11 @@ def next_start(
         return first, first
     end, is_sure = codec.extent(raw, at, n_inflated)
     if at < end <= len(raw):
+        first = -1 if is_sure else candidate(codec, raw, at + 1, starts_record, end)
+        if first >= 0 and _leads_to(codec, raw, first, end):  # it went astray into others
+            return first, first
         if _is_boundary(codec, raw, end, is_last=is_last):
-            first = -1 if is_sure else candidate(codec, raw, at + 1, starts_record, end)
-            place = first if first >= 0 and _leads_to(codec, raw, first, end) else end  # it went astray into others
-            return place, place
+            return end, end
         if is_sure:  # but bytes that were stored as they are may be fewer or more than they were
             near = nearest(raw, codec.magic, at, end)
             return (end, end) if near < 0 else (near, near)
@@ -88,8 +91,10 @@ def believed_start(
             is_cut or is_shared or _is_rest(codec, raw, (at, first), (place, behind if behind >= 0 else len(raw)), form)
         ):
             first = behind
-        elif behind < 0:
+        elif behind < 0 or n_damaged == MAX_DAMAGED:
             return first, first
+        else:
+            n_damaged += 1
         place = behind
     return -1, max(at, len(raw) - len(codec.magic) + 1)
 
@@ -97,9 +102,12 @@ def believed_start(
 def _is_rest(codec: Codec, raw: bytes, damaged: tuple[int, int], rest: tuple[int, int], form: Format) -> bool:
     """Say whether a span behind whole members is the rest of the damaged member that holds them.
 
-    Else it is one that lost its start, or garbage: then the damaged member ends before those.
+    Else it is one that lost its start, or garbage: then the damaged member ends before those. Only what is stored as
+    it is holds members that show, and then the header of its record shows in front of them.
     """
     (at, first), (start, end) = damaged, rest
+    if first - at < MAX_GARBAGE_BYTES or not shows_text(raw, at, first):
+        return False
     if codec.tells_length(raw, at, end):
         return True
     if _shows_closing(codec, raw, first, form):
@@ -107,6 +115,14 @@ def _is_rest(codec: Codec, raw: bytes, damaged: tuple[int, int], rest: tuple[int
     if codec.hides_ends:
         return end - start < MIN_MEMBER_BYTES
     return end - start < MIN_MEMBER_BYTES and _shows_closing(codec, raw, end, form)
+
+
+def shows_text(raw: bytes, at: int, end: int) -> bool:
+    """Say whether there is text behind `at`, as in front of what a record holds that is stored as it is.
+
+    Compressed bytes show none. Some bytes of a header suffice, so no more than MAX_SHOWN_BYTES are looked at.
+    """
+    return _TEXT.search(raw, at, min(end, at + MAX_SHOWN_BYTES)) is not None
 
 
 def _shows_closing(codec: Codec, raw: bytes, end: int, form: Format) -> bool:

@@ -17,6 +17,7 @@ HEAD_BYTES = 4096  # that `head_of` gives at most
 MAX_BAD_SPANS = 1000  # kept of one slice; what follows is added to the last of them
 LAYOUT_BYTES = 1 << 20  # in which plain records are looked for where the first bytes do not say
 MAX_TRIED_RECORDS = 100  # that are not whole
+START_BYTES = 1024  # in which a first record shows text, if it is stored as it is
 
 
 def count_bad(tally: Tally, offset_bytes: int, n_bytes: int, cause: str) -> None:
@@ -127,8 +128,10 @@ def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | N
     found = [_members_in(codec, raw, records) if codec else _records_in(raw, records) for codec in layouts]
     best = max(range(len(layouts)), key=lambda number: found[number])  # the first of equals
     reaches_end, n_ok = found[best]
-    is_told = reaches_end or n_ok > len(raw) // (2 if likely else 4)
-    return layouts[best] if is_told else likely
+    n_needed = len(raw) // (2 if likely else 8)
+    if not likely and not recovery.shows_text(raw, 0, START_BYTES):
+        n_needed = 0  # no plain record is there that could hold what was found
+    return layouts[best] if reaches_end or n_ok > n_needed else likely
 
 
 def _members_in(codec: Codec, raw: bytes, records: Format) -> tuple[bool, int]:

@@ -210,8 +210,6 @@ def test_random_damage_never_invents_or_loses_bytes(data, layout: str, tmp_path_
 FORMS = [(kind, codec) for kind in ("warc", "arc") for codec in ("gzip", "zstd", "lz4", "plain")]
 # Seeds where bytes that were put in or lost lead to another end of line by chance: an ARC shows no more.
 UNSEEN = {("arc", "plain"): {6, 43}}
-# A whole record between two damaged ones, of which the second lost its start: as it is in the payload of the first.
-UNSEEN |= {("warc", "lz4"): {60, 104}, ("arc", "lz4"): {60, 104}}
 
 
 def _read_records(kind: str, data: bytes) -> tuple[list[int], Tally]:
@@ -263,9 +261,9 @@ def test_exactly_the_damaged_records_are_lost_and_each_is_reported(kind: str, co
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "codec"), FORMS)
 def test_the_same_in_a_wide_sweep(kind: str, codec: str) -> None:
-    """What is left are damages by which a file becomes another healthy one, or nearly, and those of UNSEEN."""
+    """What is left are damages by which a file becomes another healthy one, or nearly: one in 200 at most."""
     faults = _sweep(kind, codec, range(120, 2120))
-    assert len(faults) <= 30, faults
+    assert len(faults) <= (20 if (kind, codec) in UNSEEN else 10), faults
 
 
 @pytest.mark.slow
@@ -276,7 +274,7 @@ def test_whole_records_in_the_payloads_of_damaged_ones_seldom_come_out(kind: str
     """
     faults = _sweep(kind, codec, range(600), with_false_records=True)
     assert sum("false record" in found for found in faults.values()) <= 12, faults
-    assert sum("lost" in found for found in faults.values()) <= 12, faults
+    assert sum("lost" in found for found in faults.values()) <= 6, faults
 
 
 # Most payloads are archives themselves, in all codecs; one record a member, three, or all.
