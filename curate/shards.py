@@ -12,6 +12,8 @@ The trainer reads this module and nothing else of `curate`; it needs numpy and p
 from __future__ import annotations
 
 import dataclasses
+import errno
+import resource
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -407,8 +409,23 @@ def join_shards(folder: Path, stem: str, pieces: Sequence[TokenShard]) -> ShardE
 def _mapped(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """Map a file read-only; an empty file, which cannot be mapped, gives an empty array.
 
-    A plain array over the map: slices of numpy's own memmap type cost four times as much.
+    A plain array over the map: slices of numpy's own memmap type cost four times as much. A map keeps its file open,
+    and a large corpus has more of them than a process may open unless it asks.
     """
     if path.stat().st_size == 0:
         return np.empty(0, dtype)
+    try:
+        return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+    except OSError as error:
+        if error.errno != errno.EMFILE or not _may_open_more_files():
+            raise
     return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+
+
+def _may_open_more_files() -> bool:
+    """Raise the soft limit of open files to the hard one; return whether that made room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == hard:
+        return False
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return True

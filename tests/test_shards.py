@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +195,21 @@ def test_totals_and_streams_by_source_and_split(folder: Path) -> None:
     assert len(shards.stream("books", "val")) == 0
     with pytest.raises(InputError, match="books, web"):
         shards.stream("web2")
+
+
+def test_a_corpus_may_have_more_shards_than_files_may_be_open(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    from tests.train.corpus import fables, write_tokens
+
+    tokens = write_tokens(tmp_path / "tokens", {"web": fables(60)}, n_held_out=0, docs_per_shard=1)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 30, limits[1]))
+        stream = TokenShards.open(tokens, deep=True).stream("web")
+        assert len(stream.shards) == 60
+        assert len(stream.read(0, len(stream))) == len(stream)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_shard_pickles_without_its_tokens(folder: Path) -> None:
