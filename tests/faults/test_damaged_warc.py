@@ -174,6 +174,26 @@ def test_hostile_files_end_soon(tmp_path: Path, hostile: bytes) -> None:
         assert len(tally.bad_spans) <= 2
 
 
+@pytest.mark.timeout(60)
+def test_damage_in_many_places_is_read_in_linear_time(tmp_path: Path) -> None:
+    noise = random.Random(0).randbytes(100_000)
+    parts = [page(0), *(page(number, 8) for number in range(1, 1501))]
+    good = [gzip.compress(one, mtime=0) for one in parts]
+    data = good[0] + b"\x1f\x8b\x08\x00" + b"\xff" * 40 + noise + b"".join(one + b"\xfe" * 44 for one in good[1:])
+    table, _ = read_bytes(tmp_path, data, "a.warc.gz")
+    assert _numbers(table) == list(range(1501))
+
+
+def test_a_bad_checksum_of_many_records_does_not_cost_the_next_member(tmp_path: Path) -> None:
+    bait = record(http_response(b"<p>\x1f\x8b\x08"), url="https://example.org/1")  # inflated in two steps
+    groups = [bytearray(gzip.compress(page(at) + bait + page(at + 1), 0, mtime=0)) for at in (0, 2, 4)]
+    groups[0][-6] ^= 1
+    table, tally = read_bytes(tmp_path, b"".join(groups), "a.warc.gz")
+    assert _numbers(table)[0] == 0
+    assert _numbers(table)[-6:] == [2, 1, 3, 4, 1, 5]
+    assert len(tally.bad_spans) == 1
+
+
 def test_an_inflating_bomb_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(framing, "MAX_RECORD_BYTES", 1 << 20)
     bomb = record(b"\x00" * (120 << 20))
