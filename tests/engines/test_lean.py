@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import curate
-from curate.engines.lean import is_lean, without
+from curate.engines.lean import is_lean
+from curate.imports import without
 from curate.recipe import parse_recipe
 from tests.runs import environment
 
