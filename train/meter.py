@@ -73,7 +73,8 @@ def device_name(device: torch.device) -> str:
     """Return the name CUDA gives a GPU, or how many threads of a CPU are used."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
+    n_threads = torch.get_num_threads()
+    return f"CPU, {n_threads} thread{'s' if n_threads > 1 else ''} on {os.cpu_count()} cores"
 
 
 def memory_bytes(device: torch.device) -> int:

@@ -140,6 +140,8 @@ def describe(rows: Sequence[Row]) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time in its two largest units, such as `3 h 05 min`."""
+    if 0 < seconds < 0.5:
+        return "under 1 s"
     whole = round(seconds)
     days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
     if days:

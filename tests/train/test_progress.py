@@ -87,7 +87,8 @@ def test_nobody_listening_gets_no_bar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (59, "59 s"), (61, "1 min 01 s"), (3700, "1 h 01 min"), (90_000, "1 d 01 h")]
+    ("seconds", "said"),
+    [(0.0, "0 s"), (0.4, "under 1 s"), (59, "59 s"), (61, "1 min 01 s"), (3700, "1 h 01 min"), (90_000, "1 d 01 h")],
 )
 def test_times_are_said_in_two_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
