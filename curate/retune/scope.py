@@ -13,7 +13,7 @@ import yaml
 from curate.errors import InputError, RecipeError
 from curate.measuring import with_signals
 from curate.phases import changes_docs
-from curate.recipe import Recipe, Step, make_step
+from curate.recipe import RUNNER_KEYS, Recipe, Step, make_step
 from curate.registry import nearest
 from curate.rundir import Run
 from curate.schema import TRANSIENT
@@ -74,9 +74,13 @@ def _changed(step: Step, settings: Mapping[str, Any], taken: set[str]) -> Step:
     parameters = dict(step.given)
     fields = {field.name for field in dataclasses.fields(step.spec)}
     for setting, value in settings.items():
-        name, dot, key = setting.partition(".")
-        if not dot and name not in fields and "thresholds" in fields:
-            name, key = "thresholds", setting  # quality.min_words is short for one of its thresholds
+        name, _, key = setting.partition(".")
+        if name == "id":
+            raise InputError(f"--set {step.id}.id: a step keeps its name; set one of its parameters")
+        if name not in fields and name not in RUNNER_KEYS and "thresholds" in fields:
+            name, key = "thresholds", setting  # short for one of its thresholds: quality.min_words, own.length.max
+        if key and key in settings and name == "thresholds" and setting != key:
+            raise InputError(f"--set {step.id}.{key} and {step.id}.{setting} are the same threshold")
         if key and not isinstance(parameters.get(name), str | int | float | list):  # one entry of a mapping
             parameters[name] = {**(parameters.get(name) or {}), key: value}
         else:

@@ -14,7 +14,7 @@ import pytest
 
 from curate import api
 from curate.errors import InputError
-from tests.retune.conftest import TAGGING, dropping
+from tests.retune.conftest import TAGGING, dropping, write_texts
 from tests.runs import contents, curate, documents, ledger, recipe_file, said_in_one_line, tree
 
 Tagged = tuple[Path, list[Path]]
@@ -178,6 +178,7 @@ def test_asked_for_again_it_does_nothing_and_the_same_bytes_come_out(tmp_path: P
         ("language.min_score=7", "allowed: 0 to 1"),
         ("language.keep=[xx]", "'xx'"),
         ("quality.min_words=[", "cannot be read as YAML"),
+        ("language.id=other", "keeps its name"),
     ],
 )
 def test_settings_the_recipe_cannot_have_are_refused(tmp_path: Path, tagged: Tagged, setting: str, said: str) -> None:
@@ -195,6 +196,20 @@ def test_one_entry_of_a_mapping_can_be_set(tmp_path: Path, tagged: Tagged) -> No
     ]
     assert found[0].totals == found[1].totals
     assert found[0].totals["docs_after"] < found[0].totals["docs_before"]
+
+
+def test_limits_of_own_rules_are_set_by_their_names(tmp_path: Path) -> None:
+    rules = [{"signal": "n_words__unicode", "min": 5, "max": 5000, "reason": "length"}]
+    own = {"quality": {"id": "own", "mode": "tag", "rules": rules}}
+    api.run(recipe_file(tmp_path, own), write_texts(tmp_path / "in", 30), tmp_path / "run", workers=1)
+    short, long = (
+        api.retune(tmp_path / "run", [f"{name}=60"], tmp_path / str(k))
+        for k, name in enumerate(["own.length.max", "own.thresholds.length.max"])
+    )
+    assert short.totals == long.totals
+    assert short.totals["docs_after"] < short.totals["docs_before"]
+    with pytest.raises(InputError, match="the same threshold"):
+        api.retune(tmp_path / "run", ["own.length.max=60", "own.thresholds.length.max=70"], tmp_path / "both")
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path, tagged: Tagged) -> None:
