@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.accounting import check_chain, totals
+from curate.compiling import jobs_of, missing
 from curate.engines.local import STALL_S, Failure, LocalEngine
 from curate.errors import AccountingError, InputError, ShardsFailed, Stopped
 from curate.fold_tasks import forget_partial
@@ -146,6 +147,7 @@ def run_recipe(
             LocalEngine(out, options.workers or n_cores(), stall_s=options.stall_s) as engine,
         ):
             engine.stopping = stopping
+            _compile(run, engine, reporter)
             for phase in run.phases:
                 _run_phase(run, phase, engine, options, reporter, summary)
         summary.wrote_anything |= publish_results(run)
@@ -193,6 +195,25 @@ def _run_phase(
     counted = totals(receipts)
     summary.phases.append({"phase": phase.folder, "does": phase.title, **counted})
     reporter.phase_done(phase, counted)
+
+
+def _compile(run: Run, engine: LocalEngine, reporter: Reporter) -> None:
+    """Compile what this machine has not compiled yet, several kernels at a time; what fails here fails again there."""
+    numbers = missing(run) if _has_work(run) else []
+    if not numbers:
+        return
+    jobs = jobs_of(run)
+    tasks = [
+        Task("compile", jobs[k].phase, fold=" ".join([jobs[k].name, jobs[k].share]).strip(), part=k) for k in numbers
+    ]
+    with reporter.working("compiling, once on this machine", len(tasks)) as tell:
+        for failure in engine.run(tasks, tell):
+            reporter.failure(failure)
+
+
+def _has_work(run: Run) -> bool:
+    """Say whether any shard is still to be done."""
+    return any(not run.shard_receipt(phase, shard).exists() for phase in run.phases for shard in run.plan.shards)
 
 
 def _do(tasks: list[Task], phase: Phase, engine: LocalEngine, reporter: Reporter, summary: Summary) -> None:

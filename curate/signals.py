@@ -52,6 +52,21 @@ UNMEASURED: Mapping[str, str] = MappingProxyType(
     }
 )
 
+# Families that are compiled together, those that take longest first.
+COMPILED_TOGETHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "redpajama2": ("redpajama2", "redpajama2_words"),
+        "refinedweb": ("refinedweb",),
+        "c4": ("c4",),
+        "ngrams": ("ngrams",),
+        "lines": ("lines", "fineweb", "repeated_lines"),
+        "bigscience": ("bigscience", "bigscience_words", "bigscience_chars"),
+        "dclm_lines": ("dclm_lines",),
+        "words": ("words",),
+        "characters": ("characters", "classes"),
+    }
+)
+
 WordsVariant = Literal["spacy_en", "unicode", "whitespace"]
 WORDS: tuple[WordsVariant, ...] = ("spacy_en", "unicode", "whitespace")
 TOP = range(2, 5)  # orders of the most frequent n-gram, Gopher table A1

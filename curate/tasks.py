@@ -27,9 +27,9 @@ class PassOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """One shard of a phase, one part of a fold, or a fold's end."""
+    """One shard of a phase, one part of a fold, a fold's end, or what has to be compiled before (a job: `part`)."""
 
-    kind: Literal["shard", "reduce", "finish"]
+    kind: Literal["shard", "reduce", "finish", "compile"]
     phase: int
     shard: int = -1
     fold: str = ""
@@ -42,6 +42,7 @@ class Task:
             "shard": f"shard {self.shard:05d}",
             "reduce": f"{self.fold} part {self.part}",
             "finish": f"{self.fold} finish",
+            "compile": f"compiling {self.fold}",
         }
         return f"phase {self.phase:02d} {at[self.kind]}"
 
@@ -66,9 +67,13 @@ class Task:
 
 def run_task(run: Run, task: Task, note: Callable[[int, int], None] = lambda row, n_docs: None) -> dict[str, int]:
     """Do a task in this process; return the few counts that progress shows."""
+    from curate.compiling import do_job
     from curate.fold_tasks import run_finish, run_reduce
     from curate.shard_pass import run_shard
 
+    if task.kind == "compile":
+        do_job(run, task.part)
+        return {}
     phase = run.phases[task.phase]
     if task.kind == "shard":
         receipt = run_shard(run, phase, run.plan.shards[task.shard], task.options, note)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curate.compiling import is_writable, kernel_caches
 from curate.engines.worker import NOTE
 from curate.errors import Stopped
 from curate.tasks import Task
@@ -165,7 +166,7 @@ class _Worker:
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": os.pathsep.join(paths),
         }
-        if not any(_writable(place) for place in _kernel_caches()):
+        if not any(is_writable(place) for place in kernel_caches()):
             environment.setdefault("NUMBA_CACHE_DIR", str(note_file.parent / "kernels"))
         self.process = subprocess.Popen(
             [
@@ -228,19 +229,6 @@ class _Worker:
             self._tasks.close()
         self.process.wait()
         self.answers.close()
-
-
-def _kernel_caches() -> tuple[Path, ...]:
-    """Return where compiled kernels are kept: beside their source, else in the user's cache; numba fails without."""
-    package = Path(__file__).resolve().parents[1]
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return package / "kernels" / "text" / "__pycache__", Path(home) / "numba"
-
-
-def _writable(folder: Path) -> bool:
-    """Say whether files can be made in a folder, or the folder itself where it is not there yet."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _has_fileno(stream: Any) -> bool:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from curate.errors import InputError
 from curate.registry import nearest, stage
 from curate.rules import RULE_SETS
-from curate.signals import SETS, SIGNALS
+from curate.signals import COMPILED_TOGETHER, SETS, SIGNALS, WORDS
 from curate.stage import Verdict
 
 
@@ -56,6 +56,25 @@ class Signals:
     @property
     def writes(self) -> Mapping[str, pa.DataType]:
         return {name + self.suffix: pa.int64() for name in self.names}
+
+    @property
+    def compile_shares(self) -> tuple[str, ...]:
+        """What can be compiled by itself, on a machine that has not yet: what takes longest first."""
+        found = [SIGNALS[name] for name in self.names]
+        words, families = {signal.words for signal in found}, {signal.family for signal in found}
+        shares = [f"words {variant}" for variant in WORDS if variant in words]
+        return (*shares, *(f"families {name}" for name, of in COMPILED_TOGETHER.items() if families.intersection(of)))
+
+    def compile_share(self, share: str) -> None:
+        """Compile one of `compile_shares`."""
+        from curate.kernels.text.measure import compile_passes, compile_words  # imports numba
+
+        kind, what = share.split()
+        if kind == "words":
+            compile_words(what)
+        else:
+            families = COMPILED_TOGETHER[what]
+            compile_passes([name for name, signal in SIGNALS.items() if signal.family in families])
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
         from curate.kernels.text.measure import measure  # imports numba

@@ -30,6 +30,6 @@ def test_where_nothing_can_be_cached_kernels_go_to_the_folder_of_the_run_s_notes
     )
     api.run(recipe, [inputs], tmp_path / "cached", workers=1)
     assert "NUMBA_CACHE_DIR" not in given[-1]
-    monkeypatch.setattr(local, "_kernel_caches", lambda: (Path("/dev/null/cache"),))
+    monkeypatch.setattr(local, "kernel_caches", lambda: (Path("/dev/null/cache"),))
     api.run(recipe, [inputs], tmp_path / "uncached", workers=1)
     assert Path(given[-1]["NUMBA_CACHE_DIR"]).name == "kernels"

@@ -371,7 +371,9 @@ def counting(rules: Sequence[LineRules]) -> Callable[[], Kernel]:
             count(docs, words, room, out, limits)
             n = int(room.n_cited[0])
             ends = room.cited["end"][: n + 1].copy()
-            for first, last in groups(ends, MAX_CITED_WORDS):
+            if n == 0 and docs.valid.size == 0:  # compiled, and the segmenter by whom it is needed
+                add(docs, words, room.cited[:0], out)
+            for first, last in groups(ends, MAX_CITED_WORDS) if n else ():
                 lines = Docs(room.line_read, ends[first : last + 1], np.ones(last - first, np.bool_))
                 size = last - first
                 cut = Words(room.line_words, np.zeros(size + 1, np.int64), np.zeros(size, np.bool_))

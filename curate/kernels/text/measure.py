@@ -98,6 +98,21 @@ def run_passes(text: pa.Array, passes: Sequence[Pass]) -> dict[str, pa.Array]:
     }
 
 
+def compile_passes(names: Collection[str]) -> None:
+    """Compile, or load, the passes that fill the named signals, but not what cuts their words."""
+    group = docs_of(pa.array([], pa.string()))
+    room, words = _room_for(group)
+    for one in passes_for(names):
+        one.kernel()(group, words, room, np.zeros((0, len(one.columns)), np.int64))
+
+
+def compile_words(variant: str) -> None:
+    """Compile, or load, what cuts one variant of words."""
+    group = docs_of(pa.array([], pa.string()))
+    room, words = _room_for(group)
+    _segmenter(variant)(group, words, room, MAX_WORDS)
+
+
 def docs_of(text: pa.Array) -> Docs:
     """Return the buffers of a string array, which may be a slice; nothing of the text is copied."""
     _, raw_offsets, raw_data = text.buffers()

@@ -1,0 +1,118 @@
+"""What has to be compiled before a run's work starts: once on a machine, several kernels at a time.
+
+Numba keeps compiled kernels in a cache on disk. A note beside them says which kernels of which sources are there, so
+that a machine that has them starts work at once. A note that lies costs nothing but time: a worker compiles what it
+misses.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.registry import STEPS
+
+if TYPE_CHECKING:
+    from curate.rundir import Run
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Job:
+    """One share of what a step compiles; the empty share is all of it."""
+
+    phase: int
+    step: int  # place among the phase's stages
+    name: str
+    share: str
+
+
+def missing(run: Run) -> list[int]:
+    """Return which of `jobs_of(run)` are to be done on this machine; none where no cache can be written."""
+    folder = cache_folder()
+    if folder is None:
+        return []
+    return [k for k, job in enumerate(jobs_of(run)) if not _note(folder, job).exists()]
+
+
+def jobs_of(run: Run) -> list[Job]:
+    """Return every share of every registered stage that compiles, each once, those that take longest first."""
+    from curate.schema import schema_field
+
+    found: dict[tuple[str, str], Job] = {}
+    for phase in run.phases:
+        for k, step in enumerate(phase.stages):
+            fields = [schema_field(name) for name in step.spec.reads]
+            if step.name not in STEPS or "numba" not in getattr(step.spec, "uses", ()) or None in map(_none, fields):
+                continue
+            for share in getattr(step.spec, "compile_shares", ("",)):
+                found.setdefault((step.name, share), Job(phase.number, k, step.name, share))
+    return list(found.values())
+
+
+def do_job(run: Run, number: int) -> None:
+    """Compile one job's kernels, or load them, and note that they are there."""
+    import pyarrow as pa
+
+    from curate.schema import schema_field
+
+    job = jobs_of(run)[number]
+    spec: Any = run.phases[job.phase].stages[job.step].spec
+    if job.share:
+        spec.compile_share(job.share)
+    else:
+        spec(pa.RecordBatch.from_pylist([], schema=pa.schema([schema_field(name) for name in spec.reads])))
+    folder = cache_folder()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _note(folder, job).touch()
+
+
+def cache_folder() -> Path | None:
+    """Return where Numba keeps what it compiles from this package, None where it can keep nothing."""
+    if given := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(given)
+    return next((place for place in kernel_caches() if is_writable(place)), None)
+
+
+def kernel_caches() -> tuple[Path, ...]:
+    """Return where compiled kernels are kept: beside their source, else in the user's cache; numba fails without."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return PACKAGE / "kernels" / "text" / "__pycache__", Path(home) / "numba"
+
+
+def is_writable(folder: Path) -> bool:
+    """Say whether files can be made in a folder, or the folder itself where it is not there yet."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _none(field: object) -> object:
+    return None if field is None else True  # pyarrow's Field raises when it is compared with None
+
+
+def _note(folder: Path, job: Job) -> Path:
+    share = job.share.replace(" ", "-") or "all"
+    return folder / f"compiled-{job.name}-{share}-{_sources()}"
+
+
+@functools.cache
+def _sources() -> str:
+    """Return a digest of all that compiled kernels depend on."""
+    digest = hashlib.blake2b(f"{version('numba')} {sys.version_info[:2]}".encode(), digest_size=6)
+    for path in _kernel_sources():
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _kernel_sources() -> Iterator[Path]:
+    yield from sorted((PACKAGE / "kernels").rglob("*.py"))
+    yield from sorted((PACKAGE / "assets").glob("*.npz"))
