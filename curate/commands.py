@@ -79,10 +79,19 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
             if not hasattr(error, "exit_code"):  # the trainer's errors carry one too
                 raise
             code, line = error.exit_code, str(error)
-        typer.echo(f"{'stopped' if code in (75, 130) else 'error'}: {printable(line)}", err=True)
+        if leads() or code not in EVERYWHERE:
+            typer.echo(f"{'stopped' if code in (75, 130) else 'error'}: {printable(line)}", err=True)
         raise typer.Exit(code)
 
     return call
+
+
+EVERYWHERE = (2, 75, 130)  # what all processes of a run find wrong at once, or stop for
+
+
+def leads() -> bool:
+    """Say whether this process speaks: the first of those that torchrun starts, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..., None]:
@@ -243,7 +252,7 @@ def trainer_command(name: str) -> Callable[..., None]:
         options = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         with importlib.import_module("train.progress").log_to_stderr():
             result = function(**options)
-        if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one speaks
+        if leads():
             _tell_trainer(result, as_json)
 
     parameters = []
@@ -270,8 +279,6 @@ def trainer_command(name: str) -> Callable[..., None]:
 
 
 def _tell_trainer(result: Any, as_json: bool) -> None:
-    if os.environ.get("RANK", "0") != "0":  # of the processes torchrun starts, the first speaks
-        return
     if hasattr(result, "lines") and not as_json:
         for line in result.lines():
             typer.echo(printable(line))

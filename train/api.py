@@ -107,15 +107,15 @@ def resume(
     """Go on with an interrupted run, or give a finished one more steps."""
     _let_threads_sleep()
     from train.device import choose_device
-    from train.launch import extend, launch
+    from train.launch import launch, with_steps
 
     folder = RunFolder(Path(run))
     card = _card_of(folder)
     choose_device(device or "auto")  # a wrong one is refused before the number of steps is written
-    config = card.config if steps is None or steps == card.config.loop.steps else extend(folder, card, steps)
+    config = card.config if steps is None else with_steps(card.config, steps)
     if device is not None:
         config = dataclasses.replace(config, loop=dataclasses.replace(config.loop, device=device))
-    return launch(card.tokens, folder, config, allow_data_change)
+    return launch(card.tokens, folder, config, allow_data_change, extends=steps is not None)
 
 
 def generate(

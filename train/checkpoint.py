@@ -129,12 +129,17 @@ def latest_checkpoint(folder: Path) -> Path | None:
 def newest_whole(folder: Path) -> tuple[Path, Progress] | None:
     """Return the newest checkpoint whose files are what they were; a damaged one is passed over with a notice.
 
-    None where nothing was saved yet. Raises CheckpointError when all are damaged.
+    Those after the one that `latest` names are of steps that were lost; where it names none, all count. None where
+    nothing was saved yet. Raises CheckpointError when all are damaged.
     """
-    if not (folder / "latest").is_file():
+    there = sorted((path.name for path in folder.glob("step-*")), reverse=True)
+    pointer = folder / "latest"
+    newest = pointer.read_text(encoding="utf-8", errors="replace").strip() if pointer.is_file() else ""
+    if there and newest not in there:
+        log.warning("%s names no checkpoint that is there; going by those that are", pointer)
+    names = [name for name in there if newest not in there or name <= newest]
+    if not names:
         return None
-    newest = (folder / "latest").read_text(encoding="utf-8").strip()
-    names = [newest, *sorted((p.name for p in folder.glob("step-*") if p.name < newest), reverse=True)]
     first: CheckpointError | None = None
     for name in names:
         try:

@@ -134,9 +134,9 @@ class LoopConfig:
 
     `eval_every` and `checkpoint_every` 0 mean: at the end only. `compile` works on CUDA and is ignored elsewhere.
     `precision` auto is bf16 over fp32 weights on CUDA and fp32 elsewhere; fp16 scales its losses. `attention` is how
-    documents are kept apart, if they are: auto is flex on CUDA and sdpa elsewhere. `parallel` counts where torchrun
-    starts several processes. `recompute` saves memory: `full` keeps each block's input only, `selective` the results
-    of its matrix products too.
+    documents are kept apart, if they are: auto is flex on CUDA, sdpa elsewhere and with dropout. `parallel` counts
+    where torchrun starts several processes. `recompute` saves memory: `full` keeps each block's input only,
+    `selective` the results of its matrix products too.
     `eval_tokens` bounds one evaluation, per source. `init_from` names weights to start from, of the same shape: a
     checkpoint, a training run, or a folder made for `transformers`. `sample_prompts` are gone on from when the run is
     done, for `run.html`; the empty one stands for the start of a document. `measure_matmul` times the device's matrix
@@ -165,6 +165,8 @@ class LoopConfig:
     def __post_init__(self) -> None:
         _at_least("steps", self.steps, 1)
         _at_least("seed", self.seed, 0)
+        if self.seed >= 1 << 63:
+            raise ConfigError(f"seed must be below 2^63, got {self.seed}")
         for name in ("eval_every", "eval_tokens", "checkpoint_every"):
             _at_least(name, getattr(self, name), 0)
         _at_least("keep_checkpoints", self.keep_checkpoints, 1)
@@ -177,10 +179,12 @@ class LoopConfig:
             return self.precision
         return "bf16" if device_type == "cuda" else "fp32"
 
-    def attention_on(self, device_type: str) -> Literal["sdpa", "flex", "varlen"]:
-        """Return the backend that keeps documents apart. Raises ConfigError for one the device cannot train with."""
+    def attention_on(self, device_type: str, dropout: float = 0.0) -> Literal["sdpa", "flex", "varlen"]:
+        """Return the backend that keeps documents apart. Raises ConfigError for one that cannot train so."""
         if self.attention == "auto":
-            return "flex" if device_type == "cuda" else "sdpa"
+            return "flex" if device_type == "cuda" and not dropout else "sdpa"
+        if self.attention != "sdpa" and dropout:
+            raise ConfigError(f"attention {self.attention} cannot drop attention weights; use sdpa, or dropout 0")
         if self.attention != "sdpa" and device_type != "cuda":
             raise ConfigError(f"attention {self.attention} trains on CUDA only; use sdpa")
         if self.attention == "varlen" and self.precision_on(device_type) == "fp32":

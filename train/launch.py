@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 
-from curate.shards import Manifest
+from curate.shards import Manifest, TokenShards
 from train.checkpoint import newest_whole
 from train.config import TrainConfig
 from train.data import Corpus
-from train.errors import ConfigError, DataError
+from train.errors import ConfigError, DataError, Stopped
 from train.loop import Trainer
 from train.model import Decoder
 from train.overrides import first_difference
@@ -22,24 +23,32 @@ from train.parallel import joined
 from train.runfolder import DataChange, RunCard, RunFolder, read_card, write_card
 from train.summary import Summary, summarise, write_page
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OWN = (".lock", ".run.json.partial")  # what a start that was cut short leaves
 log = logging.getLogger("train")
 
 
-def launch(tokens: Path, folder: RunFolder, config: TrainConfig, allow_data_change: bool = False) -> Summary:
+def launch(
+    tokens: Path, folder: RunFolder, config: TrainConfig, allow_data_change: bool = False, *, extends: bool = False
+) -> Summary:
     """Train in `folder` until all steps are done, from the latest checkpoint if there is one.
 
-    Raises ConfigError or DataError, before anything is written, when the folder holds another run, or one on other
-    token shards: unless that is allowed, which is then noted in `run.json`.
+    `extends` lets a run have another number of steps than it was started with, no fewer than it has done. Raises
+    ConfigError or DataError, before anything is written, when the folder holds another run, or one on other token
+    shards: unless that is allowed, which is then noted in `run.json`. Raises Stopped when the disk is full.
     """
-    with joined(config.loop.device) as world:
+    with joined(config.loop.device) as world, _in_need_of_room():
         corpus = Corpus.open(tokens, config.data)
         config = with_vocabulary(config, corpus.shards.manifest)
         with folder.locked() if world.leads else nullcontext():
-            started = world.same(_check_folder(folder, config, corpus, allow_data_change) if world.leads else None)
+            checked = _check_folder(folder, config, corpus, allow_data_change, extends) if world.leads else None
+            started = world.same(checked)
             found = world.same(newest_whole(folder.checkpoints) if world.leads and started else None)
+            if extends and world.leads:
+                _extend(folder, config.loop.steps, found[1].step if found else 0)
             if found is not None and found[1].step >= config.loop.steps:
                 return _already_done(folder, config, corpus, found[0])
-            trainer = Trainer(folder, config, corpus, world)
+            trainer = Trainer(folder, config, corpus, world, starts=found is None)
             if world.leads:
                 _keep_card(folder, config, corpus, found[1].step if found else 0)
                 log_packing(corpus)
@@ -50,15 +59,29 @@ def launch(tokens: Path, folder: RunFolder, config: TrainConfig, allow_data_chan
             return trainer.summary()
 
 
-def extend(folder: RunFolder, card: RunCard, steps: int) -> TrainConfig:
-    """Give a run another number of steps, no fewer than it has done, and return its new configuration."""
-    found = newest_whole(folder.checkpoints)
-    done = found[1].step if found is not None else 0
-    if steps < max(1, done):
-        raise ConfigError(f"steps must be {max(1, done)} or more: the run has done {done}")
-    config = dataclasses.replace(card.config, loop=dataclasses.replace(card.config.loop, steps=steps))
-    write_card(folder, dataclasses.replace(card, config=config))
-    return config
+@contextmanager
+def _in_need_of_room() -> Iterator[None]:
+    """Raise Stopped, from which the same command goes on, where a disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise Stopped(f"no room to write: {error}; make some, and the same command goes on") from error
+
+
+def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
+    """Return the configuration with another number of steps."""
+    return dataclasses.replace(config, loop=dataclasses.replace(config.loop, steps=steps))
+
+
+def _extend(folder: RunFolder, steps: int, n_done: int) -> None:
+    """Give a run another number of steps, no fewer than it has done; its folder is locked."""
+    if steps < n_done:
+        raise ConfigError(f"steps must be {n_done} or more: the run has done {n_done}")
+    card = read_card(folder)
+    if card is not None and card.config.loop.steps != steps:
+        write_card(folder, dataclasses.replace(card, config=with_steps(card.config, steps)))
 
 
 def with_vocabulary(config: TrainConfig, manifest: Manifest) -> TrainConfig:
@@ -121,16 +144,19 @@ def _former_data(folder: RunFolder) -> list[str]:
     return [change.manifest_sha256 for change in card.data_changes] if card else []
 
 
-def _check_folder(folder: RunFolder, config: TrainConfig, corpus: Corpus, allow_data_change: bool) -> bool:
+def _check_folder(
+    folder: RunFolder, config: TrainConfig, corpus: Corpus, allow_data_change: bool, extends: bool
+) -> bool:
     """Return whether the folder already holds this run; raise for any other content."""
     card = read_card(folder)
     if card is None:
         if folder.path.exists() and not folder.path.is_dir():
             raise ConfigError(f"{folder.path} is a file; name a folder for the run")
-        if folder.path.is_dir() and any(path.name != ".lock" for path in folder.path.iterdir()):
+        if folder.path.is_dir() and any(path.name not in _OWN for path in folder.path.iterdir()):
             raise ConfigError(f"{folder.path} is not empty and not a training run; give another folder")
+        TokenShards.open(corpus.shards.folder, deep=True)  # once, before the first step: every byte, every id
         return False
-    difference = first_difference(config, card.config)
+    difference = first_difference(config, with_steps(card.config, config.loop.steps) if extends else card.config)
     if difference is not None:
         hint = "; `resume --steps` changes the number of steps" if difference.startswith("loop.steps") else ""
         raise ConfigError(f"{folder.path} holds a run with another {difference}; give another folder{hint}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import logging
 import math
 import time
@@ -25,7 +25,7 @@ from train.config import TrainConfig
 from train.copies import open_copies, refuse_missing
 from train.data import Batch, Corpus
 from train.device import choose_autocast
-from train.errors import CheckpointError, DataError, Diverged, Stopped
+from train.errors import CheckpointError, DataError, Diverged
 from train.evals import HeldOut, evaluate
 from train.export import load_weights
 from train.meter import Meter
@@ -42,7 +42,7 @@ from train.schedule import learning_rate_at
 from train.signals import StopSignals
 from train.summary import Summary, summarise, write_page
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LEAST_LOSS_SCALE = 1e-4  # fairseq's --min-loss-scale: fp16 gradients that overflow even then are no accident
 log = logging.getLogger("train")
 
 
@@ -51,14 +51,17 @@ class StepLoss:
     """What one step measured."""
 
     loss: float  # nats per token
-    grad_norm: float  # before clipping
+    grad_norm: float  # before clipping; 0 where fp16 gradients overflowed and the update was left out
     n_tokens: int
 
 
 class Trainer:
     """One process of a run: model, optimizer and position, moved on a step at a time."""
 
-    def __init__(self, folder: RunFolder, config: TrainConfig, corpus: Corpus, world: World) -> None:
+    def __init__(
+        self, folder: RunFolder, config: TrainConfig, corpus: Corpus, world: World, *, starts: bool = True
+    ) -> None:
+        """Build model and optimizer; `starts` unless a checkpoint is restored, which needs no first weights."""
         self.folder, self.config, self.corpus, self.world = folder, config, corpus, world
         self.device, loop = world.device, config.loop
         refuse_missing(loop)
@@ -66,9 +69,10 @@ class Trainer:
         sharded = world.size > 1 and loop.parallel == "fsdp"  # its own policy casts the parameters
         self.autocast = choose_autocast(self.device, "fp32" if sharded else precision)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self.model = Decoder(config.model, loop.attention_on(self.device.type), loop.recompute)
+        backend = loop.attention_on(self.device.type, config.model.dropout)
+        self.model = Decoder(config.model, backend, loop.recompute)
         init_weights(self.model, loop.seed)
-        if loop.init_from:
+        if loop.init_from and starts:
             load_weights(self.model, Path(loop.init_from))
         self.model.to(self.device)
         self.n_params = self.model.n_params()
@@ -106,17 +110,13 @@ class Trainer:
     def run(self) -> None:
         """Train to the last step.
 
-        Raises Stopped or Interrupted after a checkpoint, Diverged without one, and Stopped when the disk is full.
+        Raises Stopped or Interrupted after a checkpoint, Diverged without one.
         """
         metrics = self._open_metrics() if self.world.leads else None
         batches = Prefetcher(self._read, self.progress.step, self.config.loop.steps)
         try:
             with StopSignals() as stop:
                 self._all_steps(batches, metrics, stop)
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            raise Stopped(f"no room to write: {error}; make some, and the same command goes on") from error
         finally:
             batches.close()
             self.shown.close()
@@ -172,7 +172,12 @@ class Trainer:
 
     def _read(self, step: int) -> Batch:
         """Read this process's share of a step's batch, ready to go to the device."""
-        batch = self.corpus.read(self._samples(step, self.world.rank, self.world.size))
+        try:
+            batch = self.corpus.read(self._samples(step, self.world.rank, self.world.size))
+        except DataError as error:
+            if not self.world.leads:  # the others have read no such thing: here it must be said
+                log.error("process %d: %s", self.world.rank, error)
+            raise
         return batch.pinned() if self.device.type == "cuda" else batch
 
     def _train(self, batch: Batch, n_labels: int, asked_to_stop: bool) -> tuple[StepLoss, bool]:
@@ -181,9 +186,8 @@ class Trainer:
         So it does not matter how the batch is cut. Nothing is read back from the device before the last micro-batch.
         Return what was measured, and whether any process was asked to stop.
         """
-        step = self.progress.step
         if self.config.model.dropout:
-            torch.manual_seed((self.config.loop.seed << 40) ^ (step << 12) ^ self.world.rank)
+            torch.manual_seed(_dropout_seed(self.config.loop.seed, self.progress.step, self.world.rank))
         total = torch.zeros(2, device=self.device)
         pieces = self._micro_batches(batch)
         for number, (tokens_BT, labels_BT) in enumerate(pieces):
@@ -199,15 +203,21 @@ class Trainer:
         total[1] = float(asked_to_stop)
         loss_nats, n_asked = self.world.sum(total).tolist()
         grad_norm = float(norm)
-        scaled_too_far = self.scaler.is_enabled() and math.isfinite(loss_nats) and not math.isfinite(grad_norm)
-        if not scaled_too_far and not (math.isfinite(loss_nats) and math.isfinite(grad_norm)):
-            raise Diverged(
-                f"step {step + 1}: loss {loss_nats}, gradient norm {grad_norm}; "
-                "the last checkpoint is untouched. Look at the step with `trace`, or lower the learning rate"
-            )
-        self.optimizers.step(self.scaler)
+        overflowed = self._overflowed(loss_nats, grad_norm)
+        self.optimizers.step(self.scaler, leave_out=overflowed)
         self.optimizers.zero_grad()
-        return StepLoss(loss_nats, 0.0 if scaled_too_far else grad_norm, n_labels), n_asked > 0
+        return StepLoss(loss_nats, 0.0 if overflowed else grad_norm, n_labels), n_asked > 0
+
+    def _overflowed(self, loss_nats: float, grad_norm: float) -> bool:
+        """Say whether fp16 gradients overflowed, which the next scale may mend; raise Diverged for anything worse."""
+        finite = math.isfinite(loss_nats) and math.isfinite(grad_norm)
+        scaled = self.scaler.is_enabled() and math.isfinite(loss_nats)
+        if finite or (scaled and self.scaler.get_scale() >= LEAST_LOSS_SCALE):
+            return not finite
+        raise Diverged(
+            f"step {self.progress.step + 1}: loss {loss_nats}, gradient norm {grad_norm}; "
+            "the last checkpoint is untouched. Look at the step with `trace`, or lower the learning rate"
+        )
 
     def _micro_batches(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
         rows = self.config.data.micro_batch_size or self.config.data.batch_size
@@ -255,6 +265,7 @@ class Trainer:
         if self.world.leads:
             remove_old_checkpoints(self.folder.checkpoints, self.config.loop.keep_checkpoints)
             write_page(self.folder, self.config, self.summary())
+        self.world.wait()  # after the last one the processes part: none is to hang up on another
 
     def summary(self) -> Summary:
         """Return what the run has come to at its latest checkpoint; raises CheckpointError when it has none."""
@@ -262,3 +273,9 @@ class Trainer:
         if checkpoint is None:
             raise CheckpointError(f"{self.folder.path} has no checkpoint yet")
         return summarise(self.folder, self.n_params, self.corpus.n_tokens, checkpoint, "trained")
+
+
+def _dropout_seed(seed: int, step: int, rank: int) -> int:
+    """Return the seed of a step's dropout on one process: of that step alone, so that any step can be done again."""
+    key = b"".join(part.to_bytes(8, "little") for part in (seed, step, rank))
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1

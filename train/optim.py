@@ -40,9 +40,12 @@ class Optimizers:
             rate, decay = optim.learning_rate, optim.weight_decay
             self.parts.append(torch.optim.Muon(muon, rate, decay, optim.muon_momentum, adjust_lr_fn="match_rms_adamw"))
 
-    def step(self, scaler: torch.amp.GradScaler) -> None:
-        """Do one update; `scaler` leaves out one whose fp16 gradients were not finite."""
-        for part in self.parts:
+    def step(self, scaler: torch.amp.GradScaler, *, leave_out: bool = False) -> None:
+        """Do one update, or leave it out as a whole where fp16 gradients overflowed, and choose the next scale.
+
+        The scaler by itself decides for each optimizer alone: Muon would move where only AdamW's gradients overflowed.
+        """
+        for part in () if leave_out else self.parts:
             scaler.step(part)
         scaler.update()
 
