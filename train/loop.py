@@ -266,7 +266,6 @@ class Trainer:
             remove_old_checkpoints(self.folder.checkpoints, self.config.loop.keep_checkpoints)
             write_page(self.folder, self.config, self.summary())
         self.world.wait()  # after the last one the processes part: none is to hang up on another
-        self.world.wait()  # after the last one the processes part: none is to hang up on another
 
     def summary(self) -> Summary:
         """Return what the run has come to at its latest checkpoint; raises CheckpointError when it has none."""
