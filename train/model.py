@@ -83,7 +83,7 @@ class CrossEntropy(torch.autograd.Function):
         return (log_z_N - logits_NV.gather(1, index_N1)[:, 0]) * counted_N
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Return the gradient of the logits; can be asked for once."""
         grad_NV, index_N1, scale_N = ctx.softmax_NV, ctx.index_N1, gradients[0] * ctx.counted_N
         del ctx.softmax_NV
@@ -249,7 +249,8 @@ class Decoder(nn.Module):
         return torch.cat(pieces).view_as(labels_BT).clone()
 
     def _row_losses(self, x_ND: Tensor, labels_N: Tensor) -> Tensor:
-        return CrossEntropy.apply(self.head(x_ND).float(), labels_N)  # type: ignore[no-any-return]
+        losses_N: Tensor = CrossEntropy.apply(self.head(x_ND).float(), labels_N)  # type: ignore[no-untyped-call]
+        return losses_N
 
     def n_params(self) -> int:
         """Count the trained numbers, a tied matrix once."""

@@ -21,7 +21,7 @@ from curate.recipe import Step
 from curate.source import Slice, Tally
 from curate.sources import source_of
 from tests.folds.drive import run_fold, verdicts_of
-from tests.helpers import ROOT
+from tests.helpers import ROOT, measured_for
 from tests.laws.specs import PARAMETERS, TEXTS, byte_tokenizer, docs, made, read_by, sweep, title
 
 GOLDEN = Path(__file__).with_name("steps.json")
@@ -51,7 +51,7 @@ def _digest(value: Any) -> str:
 
 
 def _of_stage(step: Step) -> str:
-    verdict = step.spec(_input())
+    verdict = step.spec(measured_for(step, _input()))
     columns = {name: (str(column.type), column.to_pylist()) for name, column in verdict.columns.items()}
     return _digest([columns, None if verdict.drop_reason is None else verdict.drop_reason.to_pylist()])
 
