@@ -5,6 +5,7 @@ TrainError              exit code 1
   DataError             exit code 2    token shards that are missing, too small or not the ones the run began with
   CheckpointError       exit code 2    a checkpoint that is incomplete or damaged
   Diverged              exit code 1    loss or gradient is no longer finite
+  PeerLost              exit code 75   another of several processes ended: that one says why, if it can
   Stopped               exit code 75   stopped by SIGTERM after a checkpoint; the same command goes on
   Interrupted           exit code 130  the same, by Ctrl-C
 """
@@ -42,6 +43,12 @@ class Diverged(TrainError):
 
 class Stopped(TrainError):
     """The run was stopped after a checkpoint and can be resumed with the same command."""
+
+    exit_code = 75
+
+
+class PeerLost(TrainError):
+    """Another of the processes that train together has ended; the same command goes on from the last checkpoint."""
 
     exit_code = 75
 

@@ -20,6 +20,12 @@ from train.model import Decoder
 FAMILIES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}
 MAX_POSITIONS = 1 << 20  # of a config.json that is read; what it says is an input like any other
 
+# Settings of config.json that change what a network computes, and that ours does not have.
+_USUAL = {
+    "use_sliding_window": False, "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False, "partial_rotary_factor": 1.0,
+}  # fmt: skip
+
 # Our name of a layer's part → GPT-2's; its matrices are stored transposed, and q, k and v as one.
 _GPT2_LAYER = {
     "input_layernorm": "ln_1",
@@ -122,6 +128,9 @@ def config_from(described: Mapping[str, Any], where: str) -> ModelConfig:
         same = describe(config, int(described.get("max_position_embeddings", 0)))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where} is damaged: {error!r}") from error
+    for name, usual in _USUAL.items():
+        if described.get(name, usual) not in (usual, None):
+            raise CheckpointError(f"{where}: {name} is {described[name]!r}, which cannot be read")
     for name in ("activation_function", "hidden_act", "attention_bias", "mlp_bias"):
         if name in described and described[name] != same.get(name, described[name]):
             raise CheckpointError(f"{where}: {name} is {described[name]!r}, which cannot be read")
@@ -193,9 +202,11 @@ def from_transformers(config: ModelConfig, tensors: Mapping[str, Tensor], where:
         else:
             tied = config.tie_embeddings
             found = {name: tensor for name, tensor in bare.items() if not (tied and name.startswith("lm_head"))}
+        return {name: _with_padding(name, tensor, config).contiguous() for name, tensor in found.items()}
     except KeyError as error:
         raise CheckpointError(f"{where} lacks the weights {error}") from error
-    return {name: _with_padding(name, tensor, config).contiguous() for name, tensor in found.items()}
+    except (RuntimeError, IndexError, ValueError) as error:  # a matrix where config.json wants another
+        raise CheckpointError(f"{where} does not fit its config.json: {str(error).splitlines()[0]}") from error
 
 
 def read_exported(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
@@ -231,6 +242,13 @@ def load_weights(model: Decoder, path: Path) -> None:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit the model: {str(error).splitlines()[-1].strip()}") from error
+
+
+def tokenizer_of(path: Path) -> bytes | None:
+    """Return the tokenizer.json beside the weights at `path`, None where there is none."""
+    exported = (path / "config.json").is_file() and not (path / "state.json").is_file()
+    file = (path if exported else find_checkpoint(path)) / "tokenizer.json"
+    return file.read_bytes() if file.is_file() else None
 
 
 def _gpt2_names(config: ModelConfig) -> Iterator[tuple[str, str]]:

@@ -39,14 +39,18 @@ class Drawing:
         if self.temperature == 0:
             return int(logits_V.argmax())
         if not self.top_k and self.top_p == 1:
-            return _draw(logits_V / self.temperature, generator)
+            return _draw(self._scores(logits_V), generator)
         n = min(self.top_k or len(logits_V), len(logits_V))
         values_K, ids_K = logits_V.topk(n)
-        scores_K = values_K / self.temperature
+        scores_K = self._scores(values_K)
         if self.top_p < 1:
-            above_K = torch.softmax(scores_K.double(), dim=-1).cumsum(0)
+            above_K = torch.softmax(scores_K, dim=-1).cumsum(0)
             scores_K = scores_K[: int((above_K < self.top_p).sum()) + 1]  # the one that passes top_p is the last
         return int(ids_K[_draw(scores_K, generator)])
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        """Return float64 logits over the temperature, the largest 0: no temperature is too small for that."""
+        return (logits.double() - logits.max()) / self.temperature
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Decoder:
@@ -107,7 +111,7 @@ def sample(
 
 
 def _draw(scores: Tensor, generator: torch.Generator) -> int:
-    return int(torch.multinomial(torch.softmax(scores.double(), dim=-1), 1, generator=generator))
+    return int(torch.multinomial(torch.softmax(scores, dim=-1), 1, generator=generator))
 
 
 def _new_cache(model: Decoder, max_positions: int) -> KVCache:

@@ -27,7 +27,7 @@ from train.data import Batch, Corpus
 from train.device import choose_autocast
 from train.errors import CheckpointError, DataError, Diverged
 from train.evals import HeldOut, evaluate
-from train.export import load_weights
+from train.export import load_weights, tokenizer_of
 from train.meter import Meter
 from train.metrics import MetricsLog
 from train.model import Decoder, init_weights
@@ -74,6 +74,9 @@ class Trainer:
         init_weights(self.model, loop.seed)
         if loop.init_from and starts:
             load_weights(self.model, Path(loop.init_from))
+            theirs, ours = tokenizer_of(Path(loop.init_from)), (corpus.shards.folder / "tokenizer.json").read_bytes()
+            if world.leads and theirs not in (None, ours):
+                log.warning("%s has another tokenizer.json than the token shards", loop.init_from)
         self.model.to(self.device)
         self.n_params = self.model.n_params()
         self.meter = Meter(config, corpus, world, self.model.flops_per_token(config.data.seq_len))

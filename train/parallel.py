@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from train.config import LoopConfig
 from train.device import choose_device
-from train.errors import ConfigError
+from train.errors import ConfigError, PeerLost
 from train.model import Decoder
 
 
@@ -56,7 +56,10 @@ class World:
 
 @contextmanager
 def joined(device: str) -> Iterator[World]:
-    """Join the processes that torchrun started, or stand alone. Raises ConfigError for a device that is not there."""
+    """Join the processes that torchrun started, or stand alone.
+
+    Raises ConfigError for a device that is not there, PeerLost when another process ends before this one.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(0, 1, choose_device(device))
@@ -72,6 +75,10 @@ def joined(device: str) -> Iterator[World]:
         dist.init_process_group("nccl" if found.type == "cuda" else "gloo")
     try:
         yield World(dist.get_rank(), dist.get_world_size(), found)
+    except RuntimeError as error:
+        if "closed by peer" not in str(error) and "Connection reset" not in str(error):
+            raise
+        raise PeerLost("another process ended; the same command goes on from the last checkpoint") from error
     finally:
         if own:
             dist.destroy_process_group()

@@ -29,10 +29,13 @@ def score_split(
     corpus = Corpus.open(tokens or _tokens_of(path), config.data)
     if corpus.shards.manifest.vocab_size != config.model.vocab_size:
         raise ConfigError(f"{corpus.shards.folder} has another vocabulary than {checkpoint}")
+    if (corpus.shards.folder / "tokenizer.json").read_bytes() != (checkpoint / "tokenizer.json").read_bytes():
+        raise ConfigError(f"{corpus.shards.folder} has another tokenizer than {checkpoint}")
     found = choose_device(device)
     model, autocast = load_model(checkpoint, found), choose_autocast(found, config.loop.precision_on(found.type))
     if per_document is None:
         return evaluate(model, corpus, max_tokens, autocast, split)
+    per_document.parent.mkdir(parents=True, exist_ok=True)
     partial = per_document.with_name(f".{per_document.name}.partial-{os.getpid()}")
     try:
         scores = write_document_losses(score_documents(model, corpus, split, autocast), partial, str(checkpoint))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 import torch
 
 from curate.errors import InputError
+from curate.shards import TokenShards
+from tests.train.corpus import fables, write_tokens
 from tests.train.micro import micro_config, micro_model
 from tests.train.test_loop import ALONE, assert_same_run, train_micro
 from train import api
 from train.checkpoint import read_progress
 from train.config import LoopConfig, OptimConfig
-from train.errors import ConfigError, Diverged, Stopped
+from train.errors import CheckpointError, ConfigError, Diverged, Stopped
+from train.generate import Drawing
 from train.loop import Trainer, _dropout_seed
 from train.metrics import read_metrics
 from train.model import Decoder, init_weights
@@ -161,3 +165,36 @@ def test_a_changed_byte_in_the_shards_is_found_before_the_first_step(tokens: Pat
     with pytest.raises(InputError, match="its sha256 is not the one in the manifest"):
         train_micro(tmp_path / "tokens", tmp_path / "run")
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_text_is_drawn_at_any_temperature() -> None:
+    logits = torch.tensor([1.0, 3.0, 2.0])
+    generator = torch.Generator().manual_seed(0)
+    for options in ({}, {"top_k": 2}, {"top_k": 0, "top_p": 0.9}, {"top_k": 0}):
+        assert Drawing(temperature=1e-300, **options).pick(logits, generator) == 1
+        assert {Drawing(temperature=1e300, **options).pick(logits, generator) for _ in range(50)} >= {1, 2}
+
+
+def test_shards_of_another_tokenizer_are_not_scored(tokens: Path, tmp_path: Path, caplog: Any) -> None:
+    run = train_micro(tokens, tmp_path / "run", steps=2).run
+    other = write_tokens(tmp_path / "tokens", {"fables": fables(40, seed=9)})
+    assert TokenShards.open(other).manifest.vocab_size == TokenShards.open(tokens).manifest.vocab_size
+    with pytest.raises(ConfigError, match="another tokenizer"):
+        api.eval(run, tokens=other)
+    assert api.eval(run, per_document=tmp_path / "new" / "folder" / "losses.parquet")
+    assert (tmp_path / "new" / "folder" / "losses.parquet").is_file()
+    train_micro(other, tmp_path / "next", steps=1, init=run)
+    assert any("another tokenizer.json" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("use_sliding_window", True), ("vocab_size", 10), ("hidden_size", 16), ("hidden_act", "gelu")]
+)
+def test_an_exported_folder_that_does_not_fit_is_refused(tokens: Path, tmp_path: Path, name: str, value: Any) -> None:
+    run = train_micro(tokens, tmp_path / "run", steps=1).run
+    out = api.export(run, tmp_path / "exported")
+    described = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps(described | {name: value}))
+    with pytest.raises((CheckpointError, ConfigError)) as caught:
+        train_micro(tokens, tmp_path / "next", steps=1, init=out)
+    assert "\n" not in str(caught.value)
