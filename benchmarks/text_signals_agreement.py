@@ -4,7 +4,8 @@
 
 For every text and each of Gopher repetition, Gopher quality, C4 (with and without its rule on line ends) and FineWeb:
 the first reason of datatrove's filter against ours; then each rule alone, datatrove's filter with only that rule
-against ours. A text agrees if everything does. Exits 1 below 99.9 %. Each text that differs is printed with what differs.
+against ours. A text agrees if everything does. Exits 1 below 99.9 %. Each text that differs is printed with the
+difference.
 datatrove's words of a text are cut once and kept, which changes nothing but its speed.
 """
 

@@ -61,7 +61,7 @@ STEPS: Mapping[str, Entry] = {
     ),
     "redact": Entry("curate.stages.redact", "Redact", "stage", "Mask e-mail addresses, phone numbers, IPs and more."),
     "quantile": Entry(
-        "curate.folds.quantile", "Quantile", "fold", "Keep the best share of the docs by a column, or name bands of them."
+        "curate.folds.quantile", "Quantile", "fold", "Keep the best share of docs by a column, or name bands of them."
     ),
     "dedup": Entry("curate.folds.dedup", "Dedup", "fold", "Keep one doc of each cluster of (near-)duplicates."),
     "boilerplate": Entry(

@@ -34,8 +34,9 @@ class Quantile:
     `bands` names shares in order, each with where it ends: {head: 0.3, middle: 0.6, tail: 1.0}. The name goes into
     the column `<by>_band`, and without a `keep_frac` below 1 nothing is dropped.
 
-    Reads `by` and `per`; writes `<by>_band` (string) where there are bands. A sketch has 24 bytes for each doc and its group, before
-    compression; memory is a count for each distinct leading 16 bits of a number, and the decisions of one shard.
+    Reads `by` and `per`; writes `<by>_band` (string) where there are bands. A sketch has 24 bytes for each doc and its
+    group, before compression; memory is a count for each distinct leading 16 bits of a number, and the decisions of
+    one shard.
 
     Defaults: the best tenth by `model_quality` is DCLM-Baseline's share (Li et al. 2024, arXiv:2406.11794, section
     4.4). CCNet's bands are {head: 0.3, middle: 0.6, tail: 1} by perplexity, lowest best, per language (Wenzek et al.

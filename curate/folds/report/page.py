@@ -33,7 +33,8 @@ _SCALE = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the page. The same report gives the same bytes."""
-    return render_page("curate.folds.report", "report.html.j2", report=report, unit=report["unit"], losing=charts.losing(report))  # fmt: skip
+    values = {"report": report, "unit": report["unit"], "losing": charts.losing(report)}
+    return render_page("curate.folds.report", "report.html.j2", **values)
 
 
 def render_page(package: str, template: str, **values: Any) -> str:
