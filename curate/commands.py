@@ -86,7 +86,7 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-EVERYWHERE = (2, 75, 130)  # what all processes of a run find wrong at once, or stop for
+EVERYWHERE = (1, 2, 75, 130)  # the trainer's: what all processes find wrong at once, or stop for
 
 
 def leads() -> bool:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
+import typer
 
+from curate.commands import guarded
 from curate.errors import InputError
 from curate.shards import TokenShards
 from tests.train.corpus import fables, write_tokens
@@ -19,12 +22,13 @@ from tests.train.test_loop import ALONE, assert_same_run, train_micro
 from train import api
 from train.checkpoint import read_progress
 from train.config import LoopConfig, OptimConfig
-from train.errors import CheckpointError, ConfigError, Diverged, Stopped
+from train.errors import CheckpointError, ConfigError, Diverged, PeerLost, Stopped
 from train.generate import Drawing
 from train.loop import Trainer, _dropout_seed
 from train.metrics import read_metrics
 from train.model import Decoder, init_weights
 from train.optim import Optimizers
+from train.parallel import joined
 from train.runfolder import RunFolder, read_card
 
 EVERY = ("loop.checkpoint_every=3",)
@@ -198,3 +202,33 @@ def test_an_exported_folder_that_does_not_fit_is_refused(tokens: Path, tmp_path:
     with pytest.raises((CheckpointError, ConfigError)) as caught:
         train_micro(tokens, tmp_path / "next", steps=1, init=out)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rank", "error", "said"),
+    [
+        ("0", ConfigError("no"), "error: no\n"), ("1", ConfigError("no"), ""), ("1", Stopped("later"), ""),
+        ("1", Diverged("nan"), ""),
+    ],
+)  # fmt: skip
+def test_what_all_processes_find_wrong_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str, error: Exception, said: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setenv("RANK", rank)
+    with pytest.raises(typer.Exit):
+        guarded(fail)()
+    assert capsys.readouterr().err == said
+
+
+def test_a_process_that_is_lost_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    with pytest.raises(PeerLost, match="another process ended"), joined("cpu"):
+        raise RuntimeError("[pair.cc:553] Connection closed by peer [127.0.0.1]:40151")
+    with pytest.raises(RuntimeError, match="shapes"), joined("cpu"):
+        raise RuntimeError("shapes differ")
