@@ -179,6 +179,7 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
         count=np.empty(n_words, np.int32),
         where=np.empty(n_words, np.int32),
         at=np.empty(n_words, np.int32),
+        seen=np.empty(8 * n_words, np.uint8),
         chars=np.empty(MAX_CHUNK_BYTES + 1, CHAR),
         ends=np.empty(MAX_CHUNK_BYTES + 1, np.int64),
         line=line,

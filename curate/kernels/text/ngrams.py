@@ -16,13 +16,16 @@ from numba import njit
 from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
 from curate.kernels.text.primitives import (
     BYTE,
+    IS_LITTLE_ENDIAN,
     MIX,
+    ONE,
     Bytes,
     Int,
     Records,
     eight_at,
     inner,
     insert,
+    load_eight,
     mixed,
     power_of,
     slots_for,
@@ -31,6 +34,7 @@ from curate.signals import DUP, TOP, WORDS
 
 Hashes = npt.NDArray[np.uint64]
 Positions = npt.NDArray[np.int32]
+Seen = npt.NDArray[np.uint8]
 FIRST_TOP, LAST_TOP, FIRST_DUP, LAST_DUP = TOP[0], TOP[-1], DUP[0], DUP[-1]
 N_TOPS = 3 * len(TOP)
 KEY_BYTES = 16
@@ -43,6 +47,24 @@ def sum_chars(words: Records, total: Ints) -> None:
     total[0] = 0
     for k in range(words.size):
         total[k + 1] = total[k] + words[k].n_chars
+
+
+@inner
+def seen_mask(seen: Seen, n: Int) -> Int:
+    """Return the mask of an emptied part of `seen` that has 4 to 8 places for each of n keys."""
+    size = 8
+    while size * 2 <= 8 * n:
+        size *= 2
+    seen[:size] = 0
+    return size - 1
+
+
+@inner
+def see(seen: Seen, mask: Int, key: Int) -> Int:
+    """Note a key; return its place. Keys may share one: only where there is more than one note can a key repeat."""
+    place = np.int64(mixed(key)) & mask
+    seen[place] = min(seen[place] + 1, 2)
+    return place
 
 
 @inner
@@ -123,6 +145,25 @@ def all_copies(
 
 
 @inner
+def find_pairs(words: Records, gram: Hashes, where: Positions, at: Positions, seen: Seen) -> Int:
+    """Fill `at` with the positions of pairs of words that may repeat, and gram[position]; return how many."""
+    n_pairs = words.size - 1
+    mask = seen_mask(seen, max(n_pairs, 1))
+    before = mixed(words[0].hash) if n_pairs > 0 else np.uint64(0)
+    for k in range(n_pairs):
+        after = mixed(words[k + 1].hash)
+        gram[k] = before * MIX + after
+        where[k] = see(seen, mask, gram[k])
+        before = after
+    n_at = 0
+    for k in range(n_pairs):
+        if seen[where[k]] > 1:
+            at[n_at] = k
+            n_at += 1
+    return n_at
+
+
+@inner
 def count_ngrams(words: Records, room: Room, row: Ints) -> None:
     """Fill row[3 i : 3 i + 3] for order i + 2 up to 4, then row[9 + 3 i : …] for order i + 5 up to 10; see the columns.
 
@@ -132,18 +173,15 @@ def count_ngrams(words: Records, room: Room, row: Ints) -> None:
     """
     gram, total, copies, where, at, table = room.gram, room.total, room.count, room.where, room.at, room.table
     n = words.size
-    mask = slots_for(n) - 1
     generation = room.generation[0]
     row[:] = 0
     sum_chars(words, total)
-    for k in range(n - 1):
-        at[k] = k
-        gram[k] = mixed(words[k].hash) * MIX + mixed(words[k + 1].hash)
-    n_at = n - 1
+    n_at = find_pairs(words, gram, where, at, room.seen)
     for order in range(FIRST_TOP, LAST_DUP + 1):
         if n < order:
             break
         generation += 1
+        mask = slots_for(n_at) - 1
         highest = count_copies(at, n_at, gram, where, copies, table, mask, generation)
         if order <= LAST_TOP:
             column = 3 * (order - FIRST_TOP)
@@ -177,27 +215,28 @@ def key_at(doc: Bytes, start: Int, n: Int, low: Int, high: Int) -> tuple[Int, In
 
 
 @inner
-def find_repeatable(doc: Bytes, words: Records, room: Room, generation: Int) -> Int:
+def find_repeatable(doc: Bytes, words: Records, room: Room) -> Int:
     """Fill room.at with the positions where words, joined, may begin a repetition of at least 5; return how many.
 
     A run of KEY_BYTES bytes or more repeats only where its first KEY_BYTES bytes do. Shorter runs may repeat anywhere.
     room.total is filled.
     """
-    total, copies, where, at, table = room.total, room.count, room.where, room.at, room.table
-    mask = slots_for(words.size) - 1
+    total, where, at, seen = room.total, room.where, room.at, room.seen
+    mask = seen_mask(seen, words.size)
     low = high = np.uint64(0)
     for k in range(words.size - 1, -1, -1):
         start = np.int64(words[k].start)
-        low, high = key_at(doc, start, np.int64(words[k].end) - start, low, high)
-        slot, was_there = insert(table, mask, generation, mixed(high) * MIX + low)
-        if not was_there:
-            table[slot].first = k
-            copies[k] = 0
-        where[k] = table[slot].first
-        copies[table[slot].first] += 1
+        n = np.int64(words[k].end) - start
+        if n < 8 and start + 8 <= doc.size and IS_LITTLE_ENDIAN:  # as key_at does, without a call
+            bits = BYTE * np.uint64(n)
+            high = low >> (LONG - bits) | high << bits
+            low = load_eight(doc, start) & ((ONE << bits) - ONE) | low << bits
+        else:
+            low, high = key_at(doc, start, n, low, high)
+        where[k] = see(seen, mask, mixed(high) * MIX + low)
     n_at = 0
     for k in range(words.size - FIRST_DUP + 1):
-        if copies[where[k]] > 1 or total[k + FIRST_DUP] - total[k] < KEY_BYTES:
+        if seen[where[k]] > 1 or total[k + FIRST_DUP] - total[k] < KEY_BYTES:
             at[n_at] = k
             n_at += 1
     return n_at
@@ -224,9 +263,9 @@ def greedy_ngrams(doc: Bytes, words: Records, room: Room, row: Ints) -> None:
         return
     gram, total, at, table = room.gram, room.total, room.at, room.table
     sum_chars(words, total)
-    mask = slots_for(words.size) - 1
-    generation = room.generation[0] + 1
-    n_at = find_repeatable(doc, words, room, generation)
+    generation = room.generation[0]
+    n_at = find_repeatable(doc, words, room)
+    mask = slots_for(n_at) - 1
     for j in range(n_at):
         gram[j] = join(words, at[j], at[j] + FIRST_DUP - 1)
     for order in range(FIRST_DUP, LAST_DUP + 1):

@@ -74,6 +74,7 @@ class Room(NamedTuple):
     count: npt.NDArray[np.int32]  # type: ignore[assignment]  # [n words]; hides tuple.count, which nobody needs
     where: npt.NDArray[np.int32]  # [n words]
     at: npt.NDArray[np.int32]  # [n words]
+    seen: npt.NDArray[np.uint8]  # [8 x n words]
     chars: Records  # [MAX_CHUNK_BYTES + 1], see `words.CHAR`
     ends: Ints  # [MAX_CHUNK_BYTES + 1]
     line: Bytes  # copies of lines without their citation marks
