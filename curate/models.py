@@ -52,6 +52,9 @@ def load_fasttext(path: Path, sha256: str | None = None) -> Any:
             raise InputError(f"fastText model {str(path)!r} has sha256 {found}, expected {sha256}")
     from fasttext.FastText import _FastText
 
+    from curate.kernels.fasttext.model_file import check_whole
+
+    check_whole(path)
     try:
         return _FastText(str(path))  # `fasttext.load_model` is this and a warning on stderr
     except ValueError as error:

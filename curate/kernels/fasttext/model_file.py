@@ -73,6 +73,15 @@ def read(path: Path) -> FastText:
         raise InputError(f"{str(path)!r} is not a fastText model: {error}") from error
 
 
+def check_whole(path: Path) -> None:
+    """Raise InputError unless a file is a classifier to its last byte: fastText's own reader hangs on a cut one."""
+    try:
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _Reader(path, data).parts()
+    except (struct.error, ValueError, IndexError) as error:
+        raise InputError(f"{str(path)!r} is not a fastText model: {error}") from error
+
+
 def word_hash(word: bytes) -> int:
     """Return fastText's hash of a word: FNV-1a, each byte taken as a signed number."""
     h = _FNV_BASIS
@@ -87,24 +96,30 @@ class _Reader:
     def __init__(self, path: Path, data: mmap.mmap) -> None:
         self._path, self._data, self._at = path, data, 0
 
-    def model(self) -> FastText:
+    def parts(self) -> tuple[tuple[int, ...], list[bytes], list[str], list[int], I32 | None, F32, F32]:
+        """Return the arguments, words, labels, counts of labels, pruned n-grams, input rows and output rows."""
         if self._one("i") != MAGIC:
             raise ValueError("it does not begin as one")
         if (version := self._one("i")) not in VERSIONS:
             raise ValueError(f"version {version}, known: {VERSIONS}")
         numbers = self._many("12i")
-        word_ngrams, loss, kind, n_buckets, min_chars, max_chars = numbers[5:11]
+        _, loss, kind, n_buckets = numbers[5:9]
         self._one("d")
         if kind != SUPERVISED or loss not in LOSSES:
             raise ValueError("it is no classifier")
         if version == 11:
-            max_chars = 0  # as fastText reads it: classifiers had no n-grams of characters then
+            numbers = (*numbers[:10], 0, *numbers[11:])  # as fastText reads it: no n-grams of characters then
         words, labels, counts, pruned = self._dictionary()
         quantised = bool(self._one("?"))
         rows = self._quantised() if quantised else self._plain(in_file=True)
         outputs = self._quantised() if self._one("?") and quantised else self._plain(in_file=False)
-        left, right = _huffman(counts) if loss == TREE else (np.empty(0, np.int32), np.empty(0, np.int32))
         self._check(rows, outputs, pruned, len(words), len(labels), n_buckets)
+        return numbers, words, labels, counts, pruned, rows, outputs
+
+    def model(self) -> FastText:
+        numbers, words, labels, counts, pruned, rows, outputs = self.parts()
+        word_ngrams, loss, _, n_buckets, min_chars, max_chars = numbers[5:11]
+        left, right = _huffman(counts) if loss == TREE else (np.empty(0, np.int32), np.empty(0, np.int32))
         kept, kept_before = np.empty(0, np.uint64), np.empty(0, np.int32)
         if pruned is not None:
             kept, kept_before = _kept(pruned[:, 0], n_buckets)
