@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -67,5 +67,7 @@ def above(reason: str, signal: str, per: str | None, limit: str, default: float,
 
 def check_limit(value: object, what: str) -> None:
     """Raise InputError unless a limit is a number; infinity switches a rule off."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise InputError(f"{what} must be a number, not {value!r}")
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise InputError(f"{what} is a whole number beyond {sys.float_info.max:.2g}; .inf switches a rule off")

@@ -285,3 +285,10 @@ def test_the_explanation_names_the_columns_and_divides_as_the_rule_does() -> Non
     own = Quality(rules=({"signal": "language_score", "min": 0.8, "reason": "unsure"},))
     assert own.explain("unsure", {"language_score": 0.5}) == "language_score = 0.5 < 0.8 (unsure.min)"
     assert own.explain("unsure", {}) == ""
+
+
+def test_a_whole_number_that_no_float_holds_is_no_limit() -> None:
+    with pytest.raises(InputError, match=r"beyond 1\.8e\+308"):
+        Quality(rules=({"signal": "n_lines", "max": 10**400, "reason": "long"},))
+    with pytest.raises(InputError, match="beyond"):
+        Quality(rules="gopher", thresholds={"max_words": 10**400})
