@@ -15,6 +15,7 @@ from curate.phases import Phase
 
 Tell = Callable[[Progress], None]
 LOG_EVERY_S = 60.0
+COMPILING = "compiling, once on this machine"  # said at once: it may take half a minute
 
 
 class Reporter(Protocol):
@@ -51,6 +52,8 @@ class Lines:
     @contextmanager
     def working(self, title: str, n_tasks: int) -> Iterator[Tell]:
         started = said = time.monotonic()
+        if title == COMPILING:
+            self.say(f"{title} …")
 
         def tell(progress: Progress) -> None:
             nonlocal said

@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MAX_NAMED = 40  # of what is known, in an error
 RUN_FOLDERS = ("documents", "ledger", "phases", "train")  # of a run; the runner alone writes there
 
 
@@ -184,7 +185,10 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
 
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"; known: {', '.join(names[:MAX_NAMED])}{more}"
 
 
 def params(cls: type[Any]) -> list[Param]:

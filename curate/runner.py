@@ -23,7 +23,7 @@ from curate.errors import AccountingError, InputError, ShardsFailed, Stopped
 from curate.fold_tasks import forget_partial
 from curate.phases import Phase, check_columns
 from curate.plan import N_LOOKS, Plan, make_plan
-from curate.progress import Quiet, Reporter
+from curate.progress import COMPILING, Quiet, Reporter
 from curate.publish import publish_results
 from curate.recipe import Recipe, SourceSpec
 from curate.rundir import Run, create_or_open, phase_receipts
@@ -206,7 +206,7 @@ def _compile(run: Run, engine: LocalEngine, reporter: Reporter) -> None:
     tasks = [
         Task("compile", jobs[k].phase, fold=" ".join([jobs[k].name, jobs[k].share]).strip(), part=k) for k in numbers
     ]
-    with reporter.working("compiling, once on this machine", len(tasks)) as tell:
+    with reporter.working(COMPILING, len(tasks)) as tell:
         for failure in engine.run(tasks, tell):
             reporter.failure(failure)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from curate.errors import InputError
+
 DOC_ID = pa.field("doc_id", pa.string())  # 32 hex digits, see `curate.source.doc_id`
 TEXT = pa.field("text", pa.string())
 
@@ -54,3 +56,11 @@ LEDGER_FIELDS = (
 def schema_field(name: str) -> pa.Field | None:
     """Return the field of a column that sources give; None for one that steps write."""
     return {field.name: field for field in (*HTML_SCHEMA, *TEXT_SCHEMA)}.get(name)
+
+
+def check_column(step: str, name: str) -> None:
+    """Raise InputError unless a step may call its own column `name`: a plain word that no column of all docs has."""
+    if not name.isidentifier():
+        raise InputError(f"{step}: column {name!r} may have letters, digits and _ only")
+    if schema_field(name) is not None or name in {field.name for field in LEDGER_FIELDS}:
+        raise InputError(f"{step}: column {name!r} is what every doc has; call it something else")

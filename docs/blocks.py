@@ -33,6 +33,8 @@ LANGUAGES = ("console", "bash", "python", "yaml", "json", "text")
 DEMO = "out/demo"  # blocks that name it look at the run of the demo, which takes minutes
 DEMO_COMMAND = f"curate run pipelines/demo.yaml -o {DEMO}"
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
+# What a slow machine says besides: that kernels are compiled, and once a minute how far it is.
+PROGRESS = re.compile(r"^(compiling, once on this machine …|.+: \d+/\d+(, .+)?)\n", re.MULTILINE)
 SHOWS_FILE = re.compile(r"# (examples/\S+|pipelines/\S+)\n")
 
 
@@ -117,7 +119,7 @@ class Workspace:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"exit code {done.returncode} from:\n{script}\n{done.stdout}"
-        return done.stdout
+        return PROGRESS.sub("", done.stdout)
 
 
 def check(block: Block, workspace: Workspace) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import curate
+
+# For what tests take from `benchmarks`. Last, so that an installed `curate` comes before the one of the tree.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
 def pytest_report_header() -> str:

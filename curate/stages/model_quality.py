@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from curate.errors import InputError
 from curate.registry import nearest, stage
+from curate.schema import check_column
 from curate.stage import Verdict, flag
 
 MAX_CHARS = 1_000_000
@@ -45,8 +46,7 @@ class ModelQuality:
     def __post_init__(self) -> None:
         if self.min_score is not None and not 0.0 <= self.min_score <= 1.0:
             raise InputError(f"model_quality: min_score is {self.min_score}, allowed: 0 to 1")
-        if not self.column.isidentifier():
-            raise InputError(f"model_quality: column {self.column!r} may have letters, digits and _ only")
+        check_column("model_quality", self.column)
 
     @property
     def writes(self) -> dict[str, pa.DataType]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from curate.errors import InputError
 from curate.registry import stage
+from curate.schema import check_column
 from curate.stage import Verdict, first_reason, flag
 
 BUNDLED = "ngrams.en.arpa.gz"
@@ -56,8 +57,10 @@ class Perplexity:
             limit = getattr(self, name)
             if limit is not None and not 1.0 <= limit < math.inf:
                 raise InputError(f"perplexity: {name} is {limit}; allowed: 1 and more")
-        if not self.column.isidentifier():
-            raise InputError(f"perplexity: column {self.column!r} may have letters, digits and _ only")
+        check_column("perplexity", self.column)
+        low, high = self.min_perplexity, self.max_perplexity
+        if low is not None and high is not None and low > high:
+            raise InputError(f"perplexity: min_perplexity {low:g} is above max_perplexity {high:g}: nothing is kept")
         if self.model is not None and self.models is not None:
             raise InputError("perplexity: model is for all docs, models is one for each language; give one of them")
         if self.model is None and self.models is None and self.tokenizer is not None:

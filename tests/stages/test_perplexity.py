@@ -101,3 +101,17 @@ def test_a_folder_of_models_must_have_one_for_a_language(tmp_path: Path) -> None
         Perplexity(models=tmp_path / "two").checks_columns({})
     with pytest.raises(InputError, match="give one of them"):
         Perplexity(model=Path(NGRAMS), models=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"column": "text"}, "every doc has"),
+        ({"column": "reason"}, "every doc has"),
+        ({"column": "a b"}, "letters, digits and _ only"),
+        ({"min_perplexity": 100.0, "max_perplexity": 10.0}, "nothing is kept"),
+    ],
+)
+def test_parameters_that_cannot_work_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Perplexity(**given)
