@@ -11,9 +11,10 @@ from numba import njit
 
 from curate.kernels.text.passes import Docs, Kernel, Room, Words, doc_of, source_digest
 from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at, inner
+from curate.kernels.text.spacy_words import segment
 from curate.kernels.text.tables import SPACE
 from curate.kernels.text.unicode_words import unicode_words
-from curate.kernels.text.words import TOO_MANY_WORDS, fill, segment
+from curate.kernels.text.words import TOO_MANY_WORDS, fill
 
 
 @inner

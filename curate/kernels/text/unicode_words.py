@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from curate.kernels.text.primitives import BASE, FLAT_FLAGS, ONE, Bytes, Int, Records, class_at, inner
+from curate.kernels.text.spacy_words import IS_LETTER, LETTER_BITS
 from curate.kernels.text.tables import ALNUM, PICTOGRAPH, WORD_BREAK_SHIFT, WORD_BREAKS
-from curate.kernels.text.words import IS_LETTER, LETTER_BITS, TOO_MANY_WORDS, put_bytes
+from curate.kernels.text.words import TOO_MANY_WORDS, put_bytes
 
 (
     OTHER, CR, LF, NEWLINE, EXTEND, ZWJ, FORMAT, REGIONAL, KATAKANA, HEBREW, LETTER, SINGLE_QUOTE, DOUBLE_QUOTE,
