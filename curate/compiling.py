@@ -45,13 +45,11 @@ def missing(run: Run) -> list[int]:
 
 def jobs_of(run: Run) -> list[Job]:
     """Return every share of every registered stage that compiles, each once, those that take longest first."""
-    from curate.schema import schema_field
-
     found: dict[tuple[str, str], Job] = {}
     for phase in run.phases:
         for k, step in enumerate(phase.stages):
-            fields = [schema_field(name) for name in step.spec.reads]
-            if step.name not in STEPS or "numba" not in getattr(step.spec, "uses", ()) or None in map(_none, fields):
+            compiles = step.name in STEPS and "numba" in getattr(step.spec, "uses", ())
+            if not compiles or any(_field(name) is None for name in step.spec.reads):
                 continue
             for share in getattr(step.spec, "compile_shares", ("",)):
                 found.setdefault((step.name, share), Job(phase.number, k, step.name, share))
@@ -62,14 +60,12 @@ def do_job(run: Run, number: int) -> None:
     """Compile one job's kernels, or load them, and note that they are there."""
     import pyarrow as pa
 
-    from curate.schema import schema_field
-
     job = jobs_of(run)[number]
     spec: Any = run.phases[job.phase].stages[job.step].spec
-    if job.share:
+    if hasattr(spec, "compile_share"):
         spec.compile_share(job.share)
     else:
-        spec(pa.RecordBatch.from_pylist([], schema=pa.schema([schema_field(name) for name in spec.reads])))
+        spec(pa.RecordBatch.from_pylist([], schema=pa.schema([_field(name) for name in spec.reads])))
     folder = cache_folder()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,8 +91,16 @@ def is_writable(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def _none(field: object) -> object:
-    return None if field is None else True  # pyarrow's Field raises when it is compared with None
+def _field(name: str) -> Any:
+    """Return the field of a column that sources give or `signals` measures; None for any other."""
+    import pyarrow as pa
+
+    from curate.schema import schema_field
+    from curate.signals import SIGNALS
+
+    if name.partition("__after_")[0] in SIGNALS:
+        return pa.field(name, pa.int64())
+    return schema_field(name)
 
 
 def _note(folder: Path, job: Job) -> Path:

@@ -39,6 +39,25 @@ def test_what_is_noted_is_not_compiled_again(run_folder: Path, tmp_path: Path, m
     assert len(names) == len(set(names))
 
 
+def test_what_a_parameter_chooses_is_noted_by_itself(tmp_path: Path) -> None:
+    texts = tmp_path / "in.jsonl"
+    texts.write_text('{"text": "The cat sat on the mat, and looked at the rain."}\n')
+    steps = [
+        {"language": {"spans": True}}, {"quality": {"rules": "c4"}}, {"quality": {"rules": "refinedweb"}},
+        {"toxicity": {"method": "classifier"}},
+    ]  # fmt: skip
+    api.run(recipe_file(tmp_path / "recipe", *steps), [texts], tmp_path / "out", workers=1)
+    run = open_run(tmp_path / "out")
+    names = {(job.name, job.share) for job in jobs_of(run)}
+    assert names >= {
+        ("language", "spans"),
+        ("quality", "c4_datatrove"),
+        ("quality", "refinedweb"),
+        ("toxicity", "classifier"),
+    }
+    assert missing(run) == []
+
+
 def test_a_job_leaves_its_kernels_in_the_cache(run_folder: Path, tmp_path: Path) -> None:
     jobs = [(job.name, job.share) for job in jobs_of(open_run(run_folder))]
     number = jobs.index(("signals", "families characters"))

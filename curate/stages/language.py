@@ -60,6 +60,11 @@ class Language:
 
     decides = ("keep", "min_score", "min_scores")
 
+    @property
+    def compile_shares(self) -> tuple[str, ...]:
+        """What is compiled: spans have a kernel of their own, see `curate.compiling`."""
+        return ("spans",) if self.spans else ("labels",)
+
     def __post_init__(self) -> None:
         from curate.models import LID_176_LANGUAGES
 

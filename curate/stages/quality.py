@@ -97,6 +97,11 @@ class Quality:
         return ("numba",) if self.rule_set.lines else ()
 
     @property
+    def compile_shares(self) -> tuple[str, ...]:
+        """The line edits: each has kernels of its own, see `curate.compiling`."""
+        return (self.rule_set.lines,)
+
+    @property
     def assets(self) -> tuple[str, ...]:
         """The tables of characters that line edits look at."""
         lines = self.rule_set.lines

@@ -71,6 +71,11 @@ class Toxicity:
 
     decides = ("min_toxic_words", "max_toxic_word_frac", "min_toxic_sentences", "max_toxic_sentence_frac")
 
+    @property
+    def compile_shares(self) -> tuple[str, ...]:
+        """The method: each compiles kernels of its own, see `curate.compiling`."""
+        return (self.method.replace("/", "-"),)
+
     def __post_init__(self) -> None:
         for code in self.lexicon:
             if code not in LEXICONS:
