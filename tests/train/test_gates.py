@@ -60,7 +60,8 @@ def test_one_batch_of_eight_is_eight_of_one(tokens: Path, tmp_path: Path, micro:
         trainer = Trainer(RunFolder(tmp_path), config, corpus, ALONE)
         found: dict[str, Tensor] = {}
 
-        def keep(_: Any, trainer: Trainer = trainer, found: dict[str, Tensor] = found) -> None:
+        def keep(_: Any, *, leave_out: bool, trainer: Trainer = trainer, found: dict[str, Tensor] = found) -> None:
+            assert not leave_out
             found.update({n: p.grad.clone() for n, p in trainer.model.named_parameters() if p.grad is not None})
 
         trainer.optimizers.step = keep  # type: ignore[assignment, method-assign]
