@@ -94,7 +94,7 @@ def _disturb(undisturbed: Undisturbed, out: Path, kill: Kill, seed: int, n_kills
         *(
             pytest.param(kill, seed, marks=pytest.mark.slow)
             for kill in (_kill_driver, _kill_worker, _kill_both)
-            for seed in range(10, 16)
+            for seed in range(10, 13)
         ),
     ],
 )
