@@ -92,7 +92,12 @@ def made(name: str, given: dict[str, Any]) -> Step:
 
 
 def title(name: str, given: dict[str, Any]) -> str:
-    return " ".join([name, *(f"{key}={value}" for key, value in given.items())])
+    """Return a step with its parameters; of a file's path its name, so that every checkout has one title for it."""
+    return " ".join([name, *(f"{key}={_shown(value)}" for key, value in given.items())])
+
+
+def _shown(value: Any) -> Any:
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def sweep(kind: str) -> list[tuple[str, dict[str, Any]]]:
