@@ -8,7 +8,7 @@ number per source.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,6 +40,16 @@ class Samples:
 
 def permute(index: Indices, n: int, *key: int) -> Indices:
     """Map indices in [0, n) one to one onto [0, n), in an order decided by the key alone."""
+    return _walked(index, n, key, _feistel)
+
+
+def unpermute(index: Indices, n: int, *key: int) -> Indices:
+    """Return where `permute` takes each index from: its inverse."""
+    return _walked(index, n, key, _feistel_back)
+
+
+def _walked(index: Indices, n: int, key: Sequence[int], network: Callable[..., NDArray[np.uint64]]) -> Indices:
+    """Send indices through a Feistel network again and again until they lie in [0, n)."""
     if n < 1 or (len(index) and not 0 <= int(index.min()) <= int(index.max()) < n):
         raise ValueError(f"indices must lie in [0, {n})")
     half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
@@ -47,21 +57,7 @@ def permute(index: Indices, n: int, *key: int) -> Indices:
     out = index.astype(np.uint64)
     outside = np.ones(len(out), dtype=bool)
     while outside.any():  # on average at most 4 rounds: the domain is under 4 n
-        out[outside] = _feistel(out[outside], half_bits, round_keys)
-        outside = out >= n
-    return out.astype(np.int64)
-
-
-def unpermute(index: Indices, n: int, *key: int) -> Indices:
-    """Return where `permute` takes each index from: its inverse."""
-    if n < 1 or (len(index) and not 0 <= int(index.min()) <= int(index.max()) < n):
-        raise ValueError(f"indices must lie in [0, {n})")
-    half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
-    round_keys = _round_keys(key)
-    out = index.astype(np.uint64)
-    outside = np.ones(len(out), dtype=bool)
-    while outside.any():
-        out[outside] = _feistel_back(out[outside], half_bits, round_keys)
+        out[outside] = network(out[outside], half_bits, round_keys)
         outside = out >= n
     return out.astype(np.int64)
 
