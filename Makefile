@@ -49,9 +49,10 @@ demo: $(VENV)/.deps-demo ## crawl files → documents → tokenizer → token sh
 	@echo "tokens     $(OUT)/tokens/"
 	@echo "model      $(OUT)/train/"
 
+# A worker for each core, four at most: some tests hold a gigabyte. ARGS="-n 0" runs them in one process.
 test: $(VENV)/.deps-dev ## the whole test suite, against the installed wheel
 	@$(MAKE) --no-print-directory $(VENV)/.wheel
-	CURATE_TEST_INSTALLED=1 $(RUN)/python -m pytest $(ARGS)
+	CURATE_TEST_INSTALLED=1 $(RUN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 test-fast: ARGS += -m "not slow"
 test-fast: test ## the same without the tests marked slow

@@ -80,12 +80,12 @@ PEAK = """
 import resource, sys
 import pyarrow as pa
 from curate.kernels.text.measure import measure
-from tests.kernels.text.test_measure import NAMES
-measure(pa.array(["warm"]), NAMES)
+names = {names}
+measure(pa.array(["warm"]), names)
 unit = {unit!r}
 text = pa.array([unit * ({n_bytes} // len(unit.encode()))], pa.large_string())
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = measure(text, NAMES)
+found = measure(text, names)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, sum(column.null_count for column in found.values()))
 """
 
@@ -95,7 +95,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, sum(column.nu
     "unit", ["word ", "a different line of words\n", "\u0301", "\x00", "12 ", "x" * 99 + " "], ids=ascii
 )
 def test_a_doc_of_100_mb_needs_no_more_memory(unit: str) -> None:
-    code = PEAK.format(unit=unit, n_bytes=100_000_000)
+    code = PEAK.format(names=list(NAMES), unit=unit, n_bytes=100_000_000)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     peak_kb, _ = map(int, done.stdout.split())
     assert peak_kb * 1024 < MAX_SCRATCH_MB * 10**6
