@@ -104,7 +104,7 @@ def step_command(name: str, recipe_name: str = "", doc: str = "") -> Callable[..
     from curate.registry import params, step_class
 
     cls = step_class(name)
-    own = [param for param in params(cls) if option_type(param.type) is not None]
+    own = [param for param in params(cls) if param.is_given and option_type(param.type) is not None]
 
     def command(inputs: list[str], out: Path, **given: Any) -> None:
         as_json, words = given.pop("as_json"), api.RUN_OPTIONS

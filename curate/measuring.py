@@ -67,7 +67,7 @@ def _suffixed(step: Step, suffix: str) -> Step:
         raise RecipeError(f"step `{step.id}` reads signals of rewritten text, and has no field `suffix`", step.where)
     if "suffix" in step.given:
         raise RecipeError(f"step `{step.id}`: `suffix` is {suffix!r} here; leave it out", step.where)
-    return replace(step, spec=replace(step.spec, suffix=suffix), given={**step.given, "suffix": suffix})
+    return replace(step, spec=replace(step.spec, suffix=suffix))
 
 
 def _widened(stretch: list[Step], suffix: str, above: str | None, taken: set[str]) -> list[Step]:
@@ -115,8 +115,6 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _measuring(step: Step, names: Sequence[str], suffix: str) -> Step:
     given: dict[str, Any] = {**step.given, "measure": list(names)}
-    if suffix:
-        given["suffix"] = suffix
     try:
         return replace(step, spec=step_class(STEP)(measure=tuple(names), suffix=suffix), given=given)
     except InputError as error:

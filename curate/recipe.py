@@ -289,6 +289,8 @@ def make_step(
         at = lines.get(key, where)
         if key in RUNNER_KEYS:
             continue
+        if key in known and not known[key].is_given:
+            raise RecipeError(f"step `{name}`: `{key}` follows from the steps above; leave it out", at)
         if key not in known:
             raise RecipeError(f"step `{name}` has no parameter `{key}`{nearest(key, [*known, *RUNNER_KEYS])}", at)
         try:

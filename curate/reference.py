@@ -17,7 +17,7 @@ def describe_step(name: str) -> dict[str, Any]:
     """Return everything a user can know of a step. Raises InputError for an unknown name."""
     cls = step_class(name)
     entry = STEPS.get(name)
-    known = params(cls)
+    known = [param for param in params(cls) if param.is_given]
     specs = _instances(cls)
     return {
         "name": name,

@@ -17,6 +17,7 @@ if typing.TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_NAMED = 40  # of what is known, in an error
+BY_RECIPE = "by recipe"  # in `Annotated` behind the help: a field that the recipe sets, and nobody gives
 RUN_FOLDERS = ("documents", "ledger", "phases", "train")  # of a run; the runner alone writes there
 
 
@@ -157,6 +158,7 @@ class Param:
     type: Any
     default: Any  # dataclasses.MISSING where it must be given
     help: str
+    is_given: bool = True  # False for a field that the recipe sets
 
 
 def step_class(name: str) -> type[Any]:
@@ -194,16 +196,16 @@ def nearest(word: str, known: typing.Iterable[str]) -> str:
 def params(cls: type[Any]) -> list[Param]:
     """Return the parameters of a step in the order they are declared.
 
-    The help of a field is the string in `Annotated[type, "help"]`.
+    The help of a field is the string in `Annotated[type, "help"]`; BY_RECIPE behind it says who sets the field.
     """
     hints = typing.get_type_hints(cls, include_extras=True)
     found = []
     for field in dataclasses.fields(cls):
-        hint, text = hints[field.name], ""
+        hint, text, is_given = hints[field.name], "", True
         if typing.get_origin(hint) is typing.Annotated:
-            hint, text = typing.get_args(hint)[0], str(typing.get_args(hint)[1])
+            hint, text, is_given = hint.__origin__, str(hint.__metadata__[0]), BY_RECIPE not in hint.__metadata__
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
-        found.append(Param(field.name, hint, default, text))
+        found.append(Param(field.name, hint, default, text, is_given))
     return found

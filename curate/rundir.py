@@ -15,6 +15,7 @@ from curate.phases import Phase, reading_key, split_into_phases, step_identity
 from curate.plan import Plan
 from curate.receipts import Receipt, read_receipt, write_atomically
 from curate.recipe import Recipe, SourceSpec, Step, find_own_steps, make_step
+from curate.registry import params, step_class
 from curate.rule_counts import RuleCounts, add_counts
 from curate.source import ShardRef
 
@@ -144,7 +145,9 @@ def open_run(path: Path) -> Run:
         find_own_steps(recipe["folder"])
         for row in recipe.pop("steps"):
             taken = {step.id for step in steps}
-            steps.append(make_step(row["name"], {**row["given"], "id": row["id"]}, taken=taken, where=str(file)))
+            by_recipe = {param.name for param in params(step_class(row["name"])) if not param.is_given}
+            given = {key: value for key, value in row["given"].items() if key not in by_recipe}  # older runs stored it
+            steps.append(make_step(row["name"], {**given, "id": row["id"]}, taken=taken, where=str(file)))
         sources = tuple(SourceSpec(**{**r, "paths": tuple(r["paths"])}) for r in recipe.pop("sources"))
         plan, keys = Plan.from_json(stored["shards"]), tuple(str(phase["key"]) for phase in stored["phases"])
         return Run(path, Recipe(steps=tuple(steps), sources=sources, **recipe).seeded(), plan, keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -142,9 +143,13 @@ def test_a_stage_of_ones_own_may_ask_for_signals(tmp_path: Path) -> None:
         api.plan(recipe, [tmp_path / "in.jsonl"])
 
 
-def test_a_suffix_that_does_not_fit_is_refused_with_its_line() -> None:
-    with pytest.raises(RecipeError, match=r"recipe:3: step `quality`: `suffix` is '' here"):
-        steps_of("\n  - quality: {rules: gopher, suffix: __after_c4}\n")
+def test_a_suffix_is_for_no_one_to_give(tmp_path: Path) -> None:
+    for step in ("quality: {rules: gopher, suffix: ''}", "signals: {measure: [gopher], suffix: __after_c4}"):
+        with pytest.raises(RecipeError, match=r"recipe:3: step `\w+`: `suffix` follows from the steps above"):
+            steps_of(f"\n  - {step}\n")
+    (tmp_path / "shouting_stages_2.py").write_text(OWN)
+    with pytest.raises(RecipeError, match=r"own:1: step `loud`: `suffix` is '' here; leave it out"):
+        parse_recipe("steps: [{'shouting_stages_2:Loud': {suffix: x}}]", "own", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -178,6 +183,11 @@ def test_a_stored_run_resolves_to_the_same_steps_and_keys(tmp_path: Path) -> Non
     assert "signals → c4 → signals_after_c4 → quality" in phases[0].title
     docs = pq.read_table(tmp_path / "out" / "documents")
     assert {"n_words__spacy_en", "n_words__spacy_en__after_c4"} <= set(docs.column_names)
+    file = tmp_path / "out" / "run.json"
+    about = json.loads(file.read_text())
+    assert about["recipe"]["steps"][-1]["given"] == {"rules": "gopher", "thresholds": {"min_words": 20}}
+    about["recipe"]["steps"][-1]["given"]["suffix"] = "__after_c4"  # as older versions stored it
+    file.write_text(json.dumps(about))
     assert not api.run(tmp_path / "r.yaml", [inputs], tmp_path / "out").wrote_anything
 
 

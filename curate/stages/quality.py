@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import InputError
-from curate.registry import nearest, stage
+from curate.registry import BY_RECIPE, nearest, stage
 from curate.rules import CHARS, Rule, RuleSet, RuleSetName, check_limit, rule_set
 from curate.signals import SIGNALS, UNMEASURED
 from curate.stage import Verdict
@@ -55,7 +55,7 @@ class Quality:
     ]
     thresholds: Annotated[Mapping[str, float] | None, "other limits than the published ones, by name"] = None
     terminal_punctuation: Annotated[bool, "c4: keep only lines that end like a sentence"] = True
-    suffix: Annotated[str, "behind the names of the signals; set where the text was rewritten above"] = ""
+    suffix: Annotated[str, "behind the names of the signals, where the text was rewritten above", BY_RECIPE] = ""
 
     def __post_init__(self) -> None:
         known = self.rule_set.thresholds

@@ -9,7 +9,7 @@ from typing import Annotated
 import pyarrow as pa
 
 from curate.errors import InputError
-from curate.registry import nearest, stage
+from curate.registry import BY_RECIPE, nearest, stage
 from curate.rules import RULE_SETS
 from curate.signals import COMPILED_TOGETHER, SETS, SIGNALS, WORDS
 from curate.stage import Verdict
@@ -31,7 +31,7 @@ class Signals:
     """
 
     measure: Annotated[tuple[str, ...], "signals, or names of sets of rules: gopher, c4/tfds, redpajama2"]
-    suffix: Annotated[str, "behind the names of the columns; set where the text was rewritten above"] = ""
+    suffix: Annotated[str, "behind the names of the columns, where the text was rewritten above", BY_RECIPE] = ""
 
     def __post_init__(self) -> None:
         if not self.measure:

@@ -39,7 +39,7 @@ def test_every_step_has_a_section_with_its_parameters(name: str) -> None:
 
     section = _section(REFERENCE / "steps.md", f"## {name}")
     for param in params(step_class(name)):
-        assert f"| `{param.name}` |" in section
+        assert (f"| `{param.name}` |" in section) is param.is_given
 
 
 def test_every_command_has_a_section() -> None:

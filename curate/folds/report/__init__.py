@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from curate.errors import InputError
 from curate.fold import Position
-from curate.registry import fold
+from curate.registry import BY_RECIPE, fold
 from curate.sites import PSL_ASSET
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Report:
 
     top: Annotated[int, "groups named in each table; the C4 study of the Washington Post (2023) names 25"] = 25
     min_docs: Annotated[int, "groups with fewer docs are not ranked by loss: one doc would move it by over 3 %"] = 30
-    steps: Annotated[tuple[str, ...], "ids of the steps above, in order; filled in from the recipe"] = ()
-    rules: Annotated[Mapping[str, Any] | None, "how often each rule fired, by step; filled in from the run"] = None
+    steps: Annotated[tuple[str, ...], "ids of the steps above, in order", BY_RECIPE] = ()
+    rules: Annotated[Mapping[str, Any] | None, "how often each rule fired, by step", BY_RECIPE] = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.top <= 250:
