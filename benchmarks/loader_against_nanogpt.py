@@ -27,7 +27,8 @@ import torch
 from tokenizers import Tokenizer, models
 from torch import Tensor
 
-from curate.shards import Manifest, ShardWriter, TokenShards, file_sha256
+from curate.shard_writer import ShardWriter
+from curate.shards import Manifest, TokenShards, file_sha256
 from train.config import DataConfig
 from train.data import Corpus
 from train.metrics import read_metrics

@@ -1,4 +1,4 @@
-"""Mirrors curate/shards.py: what is written is read, any cut gives the same bytes, damage is refused by name."""
+"""Mirrors curate/shards.py, token_shard.py, shard_writer.py: written is read, any cut gives the same bytes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
-from curate.shards import (
-    PROVENANCE_ROWS,
-    Manifest,
-    ShardEntry,
-    ShardWriter,
-    TokenShards,
-    dtype_for,
-    file_sha256,
-    join_shards,
-)
+from curate.shard_writer import ShardWriter, join_shards
+from curate.shards import Manifest, ShardEntry, TokenShards, dtype_for, file_sha256
+from curate.token_shard import PROVENANCE_ROWS
 
 EOS, VOCAB = 0, 1000
 SCHEMA = pa.schema(
@@ -151,29 +144,26 @@ def test_a_stream_reads_across_shards_and_traces_every_token(folder: Path) -> No
             stream.read(start, n)
 
 
-def test_a_stream_copies_tokens_and_knows_where_its_documents_lie(folder: Path) -> None:
+def test_a_stream_gives_many_places_at_once_and_knows_where_its_documents_lie(folder: Path) -> None:
     stream = TokenShards.open(folder).stream("web")
     docs = docs_of(20, 2) + docs_of(7, 3)
     whole = stream.read(0, len(stream)).tolist()
-    for start, n in ((0, 5), (len(stream) - 3, 3), (int(stream.starts[1]) - 2, 4), (int(stream.starts[1]), 1)):
-        out = np.full(n, -1, np.int64)
-        stream.read_into(start, out)
-        assert out.tolist() == whole[start : start + n]
+    second = int(stream.starts[1])
+    places = np.array([(0, 5), (len(stream) - 3, 3), (second - 2, 4), (second, 1), (second - 1, 1), (0, len(stream))])
+    found = stream.views(places[:, 0], places[:, 1])
+    assert [view.tolist() for view in found] == [whole[start : start + n] for start, n in places.tolist()]
+    assert stream.views(places[:0, 0], places[:0, 1]) == []
     first, n_tokens = stream.document_spans(np.arange(27))
     assert [whole[a : a + n] for a, n in zip(first.tolist(), n_tokens.tolist(), strict=True)] == docs
-    some = np.array([26, 0, 19, 20, 20])
-    assert np.array_equal(np.array([stream.document_span(doc) for doc in some.tolist()]).T, stream.document_spans(some))
-    assert [stream.document_at(int(a) + k) for a, n in zip(first, n_tokens, strict=True) for k in (0, n - 1)] == [
-        doc for doc in range(27) for _ in range(2)
+    assert [list(pair) for pair in zip(*stream.document_spans(np.array([26, 0, 20])), strict=True)] == [
+        [first[doc], n_tokens[doc]] for doc in (26, 0, 20)
     ]
     for wrong in (-1, 27):
-        with pytest.raises(IndexError):
-            stream.document_span(wrong)
         with pytest.raises(IndexError):
             stream.document_spans(np.array([0, wrong]))
     for start in (-1, len(stream) - 1, len(stream)):
         with pytest.raises(IndexError):
-            stream.read_into(start, np.empty(2, np.int64))
+            stream.views(np.array([0, start]), np.array([2, 2]))
 
 
 def test_the_facts_of_a_manifest_change_with_any_of_its_files(folder: Path) -> None:

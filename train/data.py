@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from curate.shards import TokenShards, TokenStream
+from curate.shards import DTYPES, Tokens, TokenShards, TokenStream
 from train.config import DataConfig
 from train.errors import ConfigError, DataError
 from train.model import IGNORED
-from train.packing import BestFit, Concatenated, Indices, Rows, Segments, count_windows
+from train.packing import BestFit, Concatenated, Indices, Rows, count_windows
 from train.sampler import Sampler, Samples
 
 __all__ = ["Batch", "Corpus", "Ids", "count_windows", "stack"]
@@ -120,67 +120,69 @@ class Corpus:
         """Return how many labels of these samples count, without reading them."""
         return sum(self.rows[source].count_labels(samples.window[mine]) for source, mine in _by_source(samples))
 
-    def _close(self, ids: Ids, gaps: Sequence[_Gaps]) -> Ids:
-        """Fill what was not read with EOS, and return the labels: a view of `ids` where all of them count."""
-        eos_id = self.shards.manifest.eos_id
-        labels = ids[:, 1:]
-        if any(len(gap.cut_rows) or len(gap.short_rows) for gap in gaps):
-            labels = labels.copy()
-        for gap in gaps:
-            ids[gap.opened, 0] = eos_id
-            labels[gap.cut_rows, gap.cut_labels] = IGNORED
-            for row, end in zip(gap.short_rows.tolist(), gap.ends.tolist(), strict=True):
-                ids[row, end:] = eos_id
-                labels[row, end - 1 :] = IGNORED
-        return labels
+    @cached_property
+    def _eos(self) -> Tokens:
+        """As many EOS as can stand between the pieces of two rows."""
+        manifest = self.shards.manifest
+        return np.full(self.data.seq_len + 1, manifest.eos_id, DTYPES[manifest.dtype])
+
+    def _pieces(self, samples: Samples) -> _Pieces:
+        """Return the pieces of the samples' rows, in order."""
+        width, found = self.data.seq_len + 1, []
+        for source, mine in _by_source(samples):
+            segments = self.rows[source].segments(samples.window[mine])
+            at = mine[segments.row] * width + segments.position
+            cut = (segments.n_labels < segments.n_tokens) & (segments.position > 0)
+            views = self.streams[source].views(segments.first, segments.n_tokens)
+            found.append(_Pieces(at, at + segments.n_tokens, cut, views))
+        if len(found) == 1:
+            return found[0]
+        at, stop, cut = (np.concatenate([part[column] for part in found]) for column in range(3))
+        views = [view for part in found for view in part.views]
+        order = np.argsort(at)
+        return _Pieces(at[order], stop[order], cut[order], [views[k] for k in order.tolist()])
 
     def read(self, samples: Samples) -> Batch:
         """Read the rows of the given samples. Raises DataError for an id outside the vocabulary.
 
-        Every token is copied once, into a row of T + 1; where all rows are full, inputs and labels are views of them.
+        All pieces, and the EOS between them, are joined at once and made int64 at once; where all rows are full,
+        inputs and labels are views of the same numbers.
         """
-        ids = np.empty((len(samples.source), self.data.seq_len + 1), np.int64)
-        gaps = []
-        for source, mine in _by_source(samples):
-            segments = self.rows[source].segments(samples.window[mine])
-            read_into = self.streams[source].read_into
-            placed = segments.row if len(mine) == len(ids) else mine[segments.row]
-            starts, ends = segments.position.tolist(), (segments.position + segments.n_tokens).tolist()
-            for row, start, end, first in zip(placed.tolist(), starts, ends, segments.first.tolist(), strict=True):
-                read_into(first, ids[row, start:end])
-            gaps.append(_gaps(segments, mine, ids.shape[1]))
-        labels = self._close(ids, gaps)
+        width = self.data.seq_len + 1
+        pieces = self._pieces(samples)
+        gap_from = np.concatenate(([0], pieces.stop))
+        gap = np.concatenate((pieces.at, [len(samples.source) * width])) - gap_from
+        views = []
+        for n_eos, view in zip(gap.tolist(), [*pieces.views, self._eos[:0]], strict=True):
+            if n_eos:
+                views.append(self._eos[:n_eos])
+            views.append(view)
+        ids = np.concatenate(views)
         check_vocabulary(int(ids.max(initial=0)), self.shards.manifest.vocab_size)
-        return Batch(ids[:, :-1], labels)
+        rows = ids.astype(np.int64).reshape(-1, width)
+        padded = np.flatnonzero(gap > (gap_from % width == 0))  # one EOS that opens a row is no padding
+        ignored = np.flatnonzero(pieces.cut)
+        labels = rows.copy() if len(padded) or len(ignored) else rows
+        flat = labels.reshape(-1)
+        flat[pieces.at[ignored]] = IGNORED
+        for start, n_eos in zip(gap_from[padded].tolist(), gap[padded].tolist(), strict=True):
+            flat[start : start + n_eos] = IGNORED
+        return Batch(rows[:, :-1], labels[:, 1:])
+
+
+class _Pieces(NamedTuple):
+    """Pieces of streams and where they stand in a batch's rows of T + 1 tokens, all rows end to end."""
+
+    at: Indices
+    stop: Indices
+    cut: NDArray[np.bool_]  # whether the first token is input only, though another piece stands before it
+    views: list[Tokens]
 
 
 def _by_source(samples: Samples) -> Iterator[tuple[int, Indices]]:
     """Yield each source and the places of its samples."""
-    for source in np.unique(samples.source).tolist():
+    for source in np.flatnonzero(np.bincount(samples.source)).tolist():
         yield source, np.flatnonzero(samples.source == source)
-
-
-class _Gaps(NamedTuple):
-    """What segments leave out of rows of T + 1 tokens."""
-
-    opened: Indices  # rows that begin with no token of a document
-    cut_rows: Indices  # of labels that do not count, though a token stands there: the token before a piece …
-    cut_labels: Indices  # … and their places
-    short_rows: Indices  # rows that are not filled
-    ends: Indices  # and where they end
-
-
-def _gaps(segments: Segments, rows: Indices, width: int) -> _Gaps:
-    """Return where nothing is read; `rows` are the places of the segments' rows in the batch."""
-    begins = np.flatnonzero(segments.position == 1)
-    cut = np.flatnonzero((segments.n_labels < segments.n_tokens) & (segments.position > 0))
-    ends = segments.position + segments.n_tokens
-    last = np.append(np.flatnonzero(np.diff(segments.row)), len(segments.row) - 1)
-    short = last[ends[last] < width]
-    return _Gaps(
-        rows[segments.row[begins]], rows[segments.row[cut]], segments.position[cut] - 1,
-        rows[segments.row[short]], ends[short],
-    )  # fmt: skip
 
 
 def check_vocabulary(largest: int, vocab_size: int) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
@@ -23,7 +22,7 @@ from curate.shards import TokenStream
 from train.errors import DataError
 
 BUFFER_DOCS = 1 << 18  # fitted together: about 20 MB while the index is built
-MAX_DOCS = 1 << 32  # of one source, since the index holds their numbers as u32
+MAX_PIECES = 1 << 32  # of one source, since rows name them as u32
 
 Indices = NDArray[np.int64]
 
@@ -92,91 +91,56 @@ class Concatenated:
 
 @dataclass(frozen=True)
 class BestFit:
-    """Rows of whole documents. Held in memory: 4 bytes a document, 4 a row, and 12 a document of T tokens or more.
+    """Rows of whole documents, all in one table: 8 bytes a piece of a document and 4 a row are held in memory.
 
-    Rows come in two kinds, in this order: those that one piece of a long document fills, found by counting; and those
-    that are packed, whose documents are listed. Documents are fitted in the order of the shards, BUFFER_DOCS at a
-    time, largest first, each into the fullest row that has room (best fit decreasing).
+    First come the rows that one piece of a long document fills, then those that are packed. Documents are fitted in
+    the order of the shards, BUFFER_DOCS at a time, largest first, each into the fullest row that has room (best fit
+    decreasing). A table of document numbers would be half as large, but every piece of every batch would be looked up
+    in the shards' indexes: half the time of a batch from memory, and one read more from a disk.
     """
 
-    stream: TokenStream
     seq_len: int
-    long_docs: NDArray[np.uint32]  # documents of T tokens or more
-    full_ends: Indices  # the rows that they fill, added up
-    docs: NDArray[np.uint32]  # documents with tokens in packed rows, row after row
-    ends: NDArray[np.uint32]  # where each packed row ends in `docs`
+    pieces: Indices  # row after row: first token of the stream, tokens and overlap, in the bits that `_size_bits` says
+    starts: NDArray[np.uint32]  # of each row in `pieces`, and their number
 
     @classmethod
     def of(cls, stream: TokenStream, seq_len: int) -> BestFit:
-        """Fit the documents of a stream into rows. Raises DataError for 2^32 documents and more."""
-        n_docs = int(stream.doc_starts[-1])
-        if n_docs >= MAX_DOCS:
-            raise DataError(f"packing best_fit takes fewer than {MAX_DOCS:,} documents per source, not {n_docs:,}")
-        long_docs, n_full = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
-        docs, counts = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
-        for first in range(0, n_docs, BUFFER_DOCS):
-            numbers = np.arange(first, min(first + BUFFER_DOCS, n_docs))
-            n_tokens = stream.document_spans(numbers)[1]
-            is_long = n_tokens >= seq_len
-            long_docs.append(numbers[is_long].astype(np.uint32))
-            n_full.append(n_tokens[is_long] // seq_len)
-            rest, overlap = _rest(n_tokens, seq_len)
-            loose = np.flatnonzero(rest)
-            row_of = best_fit_decreasing((rest + overlap)[loose], seq_len)
-            docs.append(numbers[loose[np.argsort(row_of, kind="stable")]].astype(np.uint32))
-            counts.append(np.bincount(row_of).astype(np.uint32))
-        ends = np.cumsum(np.concatenate(counts), dtype=np.uint32)
-        full_ends = np.cumsum(np.concatenate(n_full), dtype=np.int64)
-        return cls(stream, seq_len, np.concatenate(long_docs), full_ends, np.concatenate(docs), ends)
-
-    @cached_property
-    def n_full(self) -> int:
-        """Rows that one piece of a document fills."""
-        return int(self.full_ends[-1]) if len(self.full_ends) else 0
+        """Fit the documents of a stream into rows. Raises DataError for more than the table can name."""
+        n_docs, n_tokens = int(stream.doc_starts[-1]), len(stream)
+        if n_docs + n_tokens // seq_len >= MAX_PIECES or n_tokens >> (63 - _size_bits(seq_len)):
+            raise DataError(
+                f"packing best_fit takes fewer than {MAX_PIECES:,} documents and rows per source; "
+                f"{n_tokens:,} tokens in {n_docs:,} documents may be more: split the source, or use packing concat"
+            )
+        full, packed = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        counts = [np.empty(0, np.int64)]
+        for number in range(0, n_docs, BUFFER_DOCS):
+            first, length = stream.document_spans(np.arange(number, min(number + BUFFER_DOCS, n_docs)))
+            full.append(_filling(first, length, seq_len))
+            loose, size = _loose(first, length, seq_len)
+            row_of = best_fit_decreasing(size, seq_len)
+            packed.append(loose[np.argsort(row_of, kind="stable")])
+            counts.append(np.bincount(row_of))
+        n_full = sum(map(len, full))
+        ends = n_full + np.cumsum(np.concatenate(counts))
+        starts = np.concatenate((np.arange(n_full + 1), ends)).astype(np.uint32)
+        return cls(seq_len, np.concatenate(full + packed), starts)
 
     def __len__(self) -> int:
-        return self.n_full + len(self.ends)
+        return len(self.starts) - 1
 
     def segments(self, rows: Indices) -> Segments:
         """Return the pieces of documents in these rows."""
-        is_full = rows < self.n_full
-        full, packed = np.flatnonzero(is_full), np.flatnonzero(~is_full)
-        if not len(packed):
-            return Segments(full, *self._full(rows))
-        if not len(full):
-            return self._packed(rows - self.n_full)
-        some, others = self._full(rows[full]), self._packed(rows[packed] - self.n_full)
-        row = np.concatenate((full, packed[others.row]))
-        order = np.argsort(row, kind="stable")
-        joined = (np.concatenate(pair)[order] for pair in zip(some, others[1:], strict=True))
-        return Segments(row[order], *joined)
-
-    def _spans(self, docs: NDArray[np.uint32]) -> tuple[Indices, Indices]:
-        """Return where a few documents lie, each in a shard of its own as likely as not."""
-        found = np.array([self.stream.document_span(doc) for doc in docs.tolist()], np.int64)
-        return found[:, 0], found[:, 1]
-
-    def _full(self, rows: Indices) -> tuple[Indices, Indices, Indices, Indices]:
-        """Return position, first, n_tokens and n_labels of rows that one piece fills."""
-        which = np.searchsorted(self.full_ends, rows, side="right")
-        doc_first, doc_tokens = self._spans(self.long_docs[which])
-        piece = rows - (self.full_ends[which] - doc_tokens // self.seq_len)
-        goes_on = (piece > 0).astype(np.int64)  # it begins with the token before instead of an EOS
-        n_labels = np.full(len(rows), self.seq_len, np.int64)
-        return 1 - goes_on, doc_first + piece * self.seq_len - goes_on, n_labels + goes_on, n_labels
-
-    def _packed(self, rows: Indices) -> Segments:
-        starts = np.where(rows > 0, self.ends[rows - 1], 0).astype(np.int64)
-        n_pieces = self.ends[rows].astype(np.int64) - starts
+        starts = self.starts[rows].astype(np.int64)
+        n_pieces = self.starts[rows + 1] - starts
         row = np.repeat(np.arange(len(rows)), n_pieces)
         before = np.cumsum(n_pieces) - n_pieces
-        slot = np.arange(len(row)) + np.repeat(starts - before, n_pieces)
-        doc_first, doc_tokens = self._spans(self.docs[slot])
-        rest, overlap = _rest(doc_tokens, self.seq_len)
-        size = rest + overlap
-        passed = np.cumsum(size) - size
-        position = 1 + passed - np.repeat(passed[before], n_pieces)
-        return Segments(row, position, doc_first + doc_tokens - size, size, rest)
+        piece = self.pieces[np.arange(len(row)) + (starts - before)[row]]
+        n_tokens = (piece & ((1 << _size_bits(self.seq_len)) - 1)) >> 1
+        passed = np.cumsum(n_tokens) - n_tokens
+        opened = n_tokens <= self.seq_len  # with an EOS; a piece of T + 1 tokens has its row to itself
+        position = passed - passed[before][row] + opened
+        return Segments(row, position, piece >> _size_bits(self.seq_len), n_tokens, n_tokens - (piece & 1))
 
     def count_labels(self, rows: Indices) -> int:
         """Return how many labels of these rows count."""
@@ -184,21 +148,36 @@ class BestFit:
 
     def holding(self, first: int, n_tokens: int) -> Indices:
         """Return the rows with tokens of the document that begins at token `first`."""
-        doc = np.uint32(self.stream.document_at(first))
-        which = int(np.searchsorted(self.long_docs, doc))
-        full = np.empty(0, np.int64)
-        if which < len(self.long_docs) and self.long_docs[which] == doc:
-            full = np.arange(self.full_ends[which] - n_tokens // self.seq_len, self.full_ends[which])
-        slots = np.flatnonzero(self.docs == doc)
-        packed = np.searchsorted(self.ends, slots, side="right")
-        return np.concatenate((full, packed + self.n_full))
+        low, high = (token << _size_bits(self.seq_len) for token in (first, first + n_tokens))
+        slots = np.flatnonzero((self.pieces >= low) & (self.pieces < high))
+        return np.searchsorted(self.starts, slots, side="right") - 1
 
 
-def _rest(n_tokens: Indices, seq_len: int) -> tuple[Indices, Indices]:
-    """Return the tokens of each document that stand in a packed row, and 1 where the token before goes with them."""
-    is_long = n_tokens >= seq_len
-    rest = np.where(is_long, n_tokens % seq_len, n_tokens)
-    return rest, (is_long & (rest > 0)).astype(np.int64)
+def _size_bits(seq_len: int) -> int:
+    """Bits below a piece's first token: its length, T + 1 at most, then 1 for a first token that is no label here."""
+    return (seq_len + 1).bit_length() + 1
+
+
+def _piece(first: Indices, n_labels: Indices, overlap: Indices, seq_len: int) -> Indices:
+    """Return what the table holds for pieces of `n_labels` tokens, and of the one before where `overlap` is 1."""
+    return (first - overlap) << _size_bits(seq_len) | (n_labels + overlap) << 1 | overlap
+
+
+def _filling(first: Indices, length: Indices, seq_len: int) -> Indices:
+    """Return the pieces of T tokens of documents that are so long; all but a document's first have one token more."""
+    n_full = length // seq_len
+    number = np.arange(int(n_full.sum())) - np.repeat(np.cumsum(n_full) - n_full, n_full)  # within the document
+    labels = np.full(len(number), seq_len, np.int64)
+    return _piece(np.repeat(first, n_full) + number * seq_len, labels, (number > 0).astype(np.int64), seq_len)
+
+
+def _loose(first: Indices, length: Indices, seq_len: int) -> tuple[Indices, Indices]:
+    """Return what of each document stands in a packed row, if anything, and the places that it takes there."""
+    rest = length % seq_len
+    overlap = (length >= seq_len).astype(np.int64)
+    some = np.flatnonzero(rest)
+    piece = _piece((first + length - rest)[some], rest[some], overlap[some], seq_len)
+    return piece, (rest + overlap)[some]
 
 
 def best_fit_decreasing(sizes: Indices, capacity: int) -> Indices:

@@ -19,20 +19,11 @@ from curate.encoder import Encoder, load_encoder
 from curate.errors import InputError
 from curate.fold import Position, adopt, write_verdicts
 from curate.registry import fold
-from curate.shard_manifest import shard_stem
-from curate.shards import (
-    DTYPES,
-    MAX_SHARD_BYTES,
-    Manifest,
-    ShardEntry,
-    ShardWriter,
-    Tokens,
-    TokenShard,
-    file_sha256,
-    join_shards,
-)
+from curate.shard_manifest import DTYPES, Manifest, ShardEntry, file_sha256, shard_stem
+from curate.shard_writer import MAX_SHARD_BYTES, ShardWriter, join_shards
 from curate.sites import host_of, site_of
 from curate.sketches import Part, keyed_hashes, parts_in_order
+from curate.token_shard import Tokens, TokenShard
 
 VERDICT_ROWS = 1 << 24  # held at once while the verdicts are written: 16 bytes each
 JOIN_TOKENS = 1 << 26  # small pieces of neighbouring parts are joined up to this: 128 MiB of u16

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from curate.shards import Manifest, ShardEntry, ShardWriter, dtype_for, file_sha256
+from curate.shard_writer import ShardWriter
+from curate.shards import Manifest, ShardEntry, dtype_for, file_sha256
 
 EOS = "<|endoftext|>"
 PROVENANCE = pa.schema(

@@ -15,12 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import train.packing
-from curate.shards import Manifest, ShardWriter, file_sha256
+from curate.shard_writer import ShardWriter
+from curate.shards import Manifest, file_sha256
 from tests.train.corpus import PROVENANCE
 from tests.train.test_loop import train_micro
 from train.attention import document_ids
 from train.config import DataConfig
 from train.data import Corpus
+from train.errors import DataError
 from train.model import IGNORED
 from train.packing import BestFit, best_fit_decreasing
 from train.sampler import rank_slice
@@ -171,6 +173,12 @@ def test_the_rows_are_those_of_version_1(tmp_path: Path) -> None:
         (4, 1, 18, 4, 3),
         (4, 5, 22, 2, 2),
     ]
+
+
+def test_more_than_the_table_can_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train.packing, "MAX_PIECES", 5 + 37 // 8)
+    with pytest.raises(DataError, match="37 tokens in 5 documents may be more: split the source, or use packing conc"):
+        rows_of(packed(tmp_path, [3, 19, 2, 8, 5], 8))
 
 
 def test_a_run_tells_how_much_is_left_empty(tokens: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
