@@ -12,6 +12,7 @@ from curate.models import asset
 # fastText's lid.176 has the codes of Wikipedias, and one of these means another language in ISO 639-3.
 _OF_WIKIPEDIA = {"als": "gsw"}
 _WITH_SCRIPT = re.compile(r"([a-z]{2,3})[_-]([A-Z][a-z]{3})$")  # eng_Latn, as GlotLID, NLLB and OpenLID write it
+_NO_LANGUAGE = frozenset({"und", "zxx", "mul", "mis"})
 # Scripts that ISO 15924 has codes of their own for, and the ones their letters have here.
 _LETTERS_OF = {"Hans": ("Hani",), "Hant": ("Hani",), "Kore": ("Hang", "Hani"), "Jpan": ("Jpan", "Hani")}
 
@@ -50,6 +51,11 @@ def code_of(label: str) -> str:
     match = _WITH_SCRIPT.match(label)
     code = match[1] if match else _OF_WIKIPEDIA.get(label, label)
     return _two_letters().get(code, code)
+
+
+def is_language(label: str | None) -> bool:
+    """Say whether a label names one language: null does not, nor `und_Latn`, `zxx`, `mul` and `mis` of ISO 639-2."""
+    return label is not None and code_of(label) not in _NO_LANGUAGE
 
 
 @functools.cache

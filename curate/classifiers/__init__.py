@@ -22,6 +22,8 @@ from curate.new_folder import new_folder
 from curate.receipts import sha256_of
 
 MIN_TRAIN, MIN_HELD_OUT = 50, 10  # docs of each side; figures of fewer say nothing
+MIN_SITES = 5  # held out, of each side: figures of fewer are those of single sites
+KINDS = ("positives", "negatives")
 MAX_SHARED_FRAC = 0.01  # of the smaller side; more and the two are not two kinds of text
 LIBRARY = "fasttext-numpy2-wheel"
 
@@ -113,6 +115,8 @@ def train_classifier(
             say(f"read {sum(texts.counts.n_read):,} docs")
             held_out = _write_lines(texts, Path(work), settings)
             _check(texts.counts, settings, names)
+            if uneven := _uneven(texts.counts, settings):
+                say(uneven)
             say(f"training on {sum(texts.counts.n_train):,} docs")
             model = _train(Path(work) / "train.txt", folder, settings)
             say(f"measuring on {sum(texts.counts.n_held_out):,} docs")
@@ -148,11 +152,38 @@ def _check(counts: Counts, settings: ClassifierSettings, sides: Sequence[str]) -
         )
     for i, side in enumerate(sides):
         if counts.n_train[i] < MIN_TRAIN or counts.n_held_out[i] < MIN_HELD_OUT:
-            hint = "; few sites: try split_by text" if settings.split_by == "site" and used[i] >= 200 else ""
             raise InputError(
-                f"{side}: {counts.n_train[i]:,} docs to train on and {counts.n_held_out[i]:,} held out; needed are "
-                f"{MIN_TRAIN} and {MIN_HELD_OUT}{hint}"
+                f"{side}: {counts.n_train[i] or 'no'} {KINDS[i]} to train on and {counts.n_held_out[i] or 'none'} held "
+                f"out; needed are {MIN_TRAIN} and {MIN_HELD_OUT}{_remedy(counts, settings, i)}"
             )
+
+
+def _remedy(counts: Counts, settings: ClassifierSettings, i: int) -> str:
+    """Return what to do about a side of which too few docs are learnt from, or held out."""
+    n_sites = counts.n_train_sites[i] + counts.n_held_out_sites[i]
+    if counts.n_train[i] + counts.n_held_out[i] < MIN_TRAIN + MIN_HELD_OUT:
+        return "; give more texts" if counts.n_left_over[i] == 0 else "; raise --max-docs"
+    if n_sites:
+        of = f"; they are of {n_sites:,} site{'s' * (n_sites > 1)}, and a site is held out whole or not at all"
+        return f"{of}: use --split-by text, or another --held-out-frac than {settings.held_out_frac:g}"
+    other = "larger" if counts.n_held_out[i] < MIN_HELD_OUT else "smaller"
+    return f"; use a {other} --held-out-frac than {settings.held_out_frac:g}"
+
+
+def _uneven(counts: Counts, settings: ClassifierSettings) -> str:
+    """Return a line on a split by site that leaves little to measure on, or another share than was asked for; or ""."""
+    said = []
+    for i, kind in enumerate(KINDS):
+        n, n_sites = counts.n_held_out[i], counts.n_held_out_sites[i]
+        frac = n / (counts.n_train[i] + n)
+        if counts.n_train_sites[i] and (n_sites < MIN_SITES or not 0.5 <= frac / settings.held_out_frac <= 2.0):
+            said.append(f"{n:,} {kind} ({frac:.1%}) of {n_sites:,} site{'s' * (n_sites != 1)}")
+    if not said:
+        return ""
+    return (
+        f"warning: held out are {' and '.join(said)}, where --held-out-frac is {settings.held_out_frac:g}: a site is "
+        "held out whole or not at all, and figures of so few say little; --split-by text holds out an even share"
+    )
 
 
 def _train(lines: Path, folder: Path, settings: ClassifierSettings) -> Path:

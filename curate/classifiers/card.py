@@ -71,6 +71,7 @@ def _data(data: Sequence[Mapping[str, Any]], counts: Counts) -> Iterator[str]:
     for name, title in (
         ("n_read", "docs read"), ("n_empty", "without a word"), ("n_copies", "copies of another"),
         ("n_left_over", "past max_docs"), ("n_train", "trained on"), ("n_held_out", "held out"),
+        ("n_train_sites", "sites trained on"), ("n_held_out_sites", "sites held out"),
     ):  # fmt: skip
         yield f"| {title} | " + " | ".join(f"{side[name]:,}" for side in data) + " |"
     yield ""

@@ -21,6 +21,7 @@ from curate.sources import source_of
 from curate.stages.model_quality import line_of
 
 ROWS_AT_A_TIME = 256  # as Python objects
+SITE = "site "  # begins a unit that is one; digests of texts have no blank
 SCHEMA = pa.schema(
     [
         pa.field("part", pa.int32()),
@@ -51,20 +52,22 @@ class Counts:
     n_left_over: list[int]  # past `max_docs`
     n_train: list[int]
     n_held_out: list[int]
+    n_train_sites: list[int]  # 0 where texts are split one by one
+    n_held_out_sites: list[int]
     n_on_both_sides: int = 0  # texts that stand on more than one; they are used on none
     digests: list[str] = field(default_factory=list)  # sha256 over the texts that were used, in order
 
     @staticmethod
     def of(n_sides: int) -> Counts:
-        zeros = [[0] * n_sides for _ in range(6)]
-        return Counts(zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], zeros[5])
+        zeros = [[0] * n_sides for _ in range(8)]
+        return Counts(zeros[0], zeros[1], zeros[2], zeros[3], zeros[4], zeros[5], zeros[6], zeros[7])
 
 
 class LabelledTexts:
     """The texts of one or more sides in a folder of their own, in an order that no order of the input changes.
 
     The order is that of a keyed hash of the text, so it is a shuffle, copies meet, and the first `max_docs` of a side
-    are a fair sample. Memory: one shard of the input, and a bounded sort.
+    are a fair sample. Memory: one shard of the input, a bounded sort, and the names of the sites.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class LabelledTexts:
         """Yield each text once, and fill `counts`."""
         counts = self.counts
         used = [sha256() for _ in counts.n_read]
+        sites: list[set[str]] = [set() for _ in counts.n_read]
         for batch in Part(self._files, 0, 1).sorted("key", then=("digest", "side", "unit")):
             for rows in _equal(batch):
                 sides = Counter(row["side"] for row in rows)
@@ -108,8 +112,12 @@ class LabelledTexts:
                 if counts.n_train[side] + counts.n_held_out[side] == max_docs:
                     counts.n_left_over[side] += 1
                     continue
-                is_held_out = self._hash("split", rows[0]["unit"].encode()) < held_out_frac * 2.0**64
+                unit = rows[0]["unit"]
+                is_held_out = self._hash("split", unit.encode()) < held_out_frac * 2.0**64
                 (counts.n_held_out if is_held_out else counts.n_train)[side] += 1
+                if unit.startswith(SITE) and unit not in sites[side]:
+                    sites[side].add(unit)
+                    (counts.n_held_out_sites if is_held_out else counts.n_train_sites)[side] += 1
                 used[side].update(rows[0]["digest"])
                 yield Labelled(side, line, is_held_out)
         counts.digests = [digest.hexdigest() for digest in used]
@@ -122,7 +130,7 @@ class LabelledTexts:
             if line:
                 digest = blake2b(line.encode(), digest_size=16).digest()
                 host = host_of(url)
-                unit = f"site {site_of(host)}" if host else digest.hex()
+                unit = f"{SITE}{site_of(host)}" if host else digest.hex()
                 rows.append((0, self._hash("order", digest), digest, side, unit, line))
         self.counts.n_read[side] += len(lines)
         self.counts.n_empty[side] += len(lines) - len(rows)

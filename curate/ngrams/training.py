@@ -90,9 +90,19 @@ def _write_tokens(read: LabelledTexts, work: Path, settings: NgramSettings) -> d
     if sums["n_tokens"] < MIN_TOKENS or not sums["n_held_out_tokens"]:
         raise InputError(
             f"{sums['n_tokens']:,} tokens to learn from and {sums['n_held_out_tokens']:,} held out; needed are "
-            f"{MIN_TOKENS:,}, and some of at least one text"
+            f"{MIN_TOKENS:,}, and some of at least one text{_remedy(read, settings)}"
         )
     return {**sums, "words": words}
+
+
+def _remedy(read: LabelledTexts, settings: NgramSettings) -> str:
+    n_sites = read.counts.n_train_sites[0] + read.counts.n_held_out_sites[0]
+    if read.counts.n_train[0] + read.counts.n_held_out[0] < 2:
+        return ""
+    if n_sites:
+        of = f"; they are of {n_sites:,} site{'s' * (n_sites > 1)}, and a site is held out whole or not at all"
+        return f"{of}: use --split-by text, or another --held-out-frac than {settings.held_out_frac:g}"
+    return f"; use another --held-out-frac than {settings.held_out_frac:g}"
 
 
 def _tokens(batch: list[Labelled], tokenizer: Path | None) -> Iterator[bytes]:

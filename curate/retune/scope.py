@@ -100,14 +100,14 @@ def _beyond(
             continue
         if new.is_fold:
             return f"{new.id} is a fold: what it says of a doc depends on the others"
-        if old.mode != "tag" or new.mode != "tag":
-            return f"{new.id} drops docs, and what it dropped was measured no further; give it `mode: tag` to retune it"
+        if "text" in {*old.spec.writes, *new.spec.writes}:
+            return f"{new.id} rewrites the text of the docs it keeps"
         decides = getattr(new.spec, "decides", ())
         for name in (field.name for field in dataclasses.fields(new.spec)):
             if getattr(old.spec, name) != getattr(new.spec, name) and name not in decides:
-                return f"{new.id}.{name} changes what is measured, not only what is decided"
-        if "text" in new.spec.writes:
-            return f"{new.id} rewrites the text of the docs it keeps"
+                return f"{new.id}.{name} changes what is measured, not only what is decided, so the text is needed"
+        if new.spec.reasons and (old.mode != "tag" or new.mode != "tag"):
+            return f"{new.id} drops docs, and what it dropped was measured no further; give it `mode: tag` to retune it"
         missing = sorted(columns_of(new) - stored)
         if missing:
             return f"{new.id} decides by {missing[0]}, which the run did not store"

@@ -27,7 +27,7 @@ _SPAN = [("start_bytes", pa.int64()), ("end_bytes", pa.int64()), ("language", pa
 _SPANS = {"language_spans": pa.list_(pa.struct(_SPAN))}
 
 
-@stage(version=2, reads=["text"], uses=["numba"], assets=["lid.176.ftz", "languages.tsv", "scripts.tsv"])
+@stage(version=3, reads=["text"], uses=["numba"], assets=["lid.176.ftz", "languages.tsv", "scripts.tsv"])
 class Language:
     """Write each doc's language, how sure the model is, and the script; drop languages that are not in `keep`.
 
@@ -43,10 +43,12 @@ class Language:
 
     `min_score` counts only when `keep` names languages; 0.65 is FineWeb's limit for English (arXiv:2406.17557: at least
     0.65; its code asks for more than that) and RefinedWeb's (arXiv:2306.01116). `min_scores` has limits for single
-    languages, as FineWeb2 has (arXiv:2506.20920). `agree_with` asks a second model, of any scheme of labels
-    (GlotLID's `eng_Latn` is `en`), and drops docs on which the two disagree; a language agrees with its macrolanguage.
+    languages, as FineWeb2 has (arXiv:2506.20920). `und` may be kept like a language, and has no lowest score.
+    `agree_with` asks a second model, of any scheme of labels (GlotLID's `eng_Latn` is `en`), and drops docs on which
+    the two disagree; a language agrees with its macrolanguage, and a label that names none (`und_Latn`) with all.
     datatrove's LanguageFilter asks the same model (unquantised) about the whole text and looks at no script. Model:
-    Joulin et al. 2016 (arXiv:1607.01759). Raises InputError for a code the model does not know.
+    Joulin et al. 2016 (arXiv:1607.01759). Raises InputError for a code the model does not know, and for a second model
+    whose labels name none of its languages.
     """
 
     keep: Annotated[tuple[str, ...], "codes of the languages to keep, such as en; none keeps all"] = ()
@@ -102,7 +104,7 @@ class Language:
         if self.model is not None:
             self._check_codes(language_codes(self.model))
         if self.agree_with is not None:
-            language_codes(self.agree_with)
+            self._check_labels(language_codes(self.model), language_codes(self.agree_with))
 
     def __call__(self, batch: pa.RecordBatch) -> Verdict:
         from curate.kernels.language.identify import identify, texts_of
@@ -164,19 +166,30 @@ class Language:
         return bool(self.keep or self.min_scores or self.agree_with)
 
     def _limits(self, language: pa.Array) -> pa.Array:
-        """Return float32[n]: the lowest score of each doc's language, null where there is none."""
-        given = self.min_scores or {}
+        """Return float32[n]: the lowest score of each doc's language, null where there is none, as of `und`."""
+        given = {UNDETERMINED: None, **(self.min_scores or {})}
         limits = pa.array([*given.values(), self.min_score if self.keep else None], pa.float32())
         rank = pc.index_in(language, pa.array(list(given), pa.string()))
         return limits.take(pc.fill_null(rank, len(given)))
 
     def _check_codes(self, known: frozenset[str]) -> None:
+        if UNDETERMINED in (self.min_scores or {}):
+            raise InputError("language: min_scores has 'und', which is what has no language, at any score")
         for name, codes in (("keep", self.keep), ("min_scores", tuple(self.min_scores or {}))):
             for code in codes:
-                if code not in known:
+                if code not in known and code != UNDETERMINED:
                     raise InputError(
                         f"language: {name} has {code!r}, which the model does not know{nearest(code, known)}"
                     )
+
+    def _check_labels(self, known: frozenset[str], labels: frozenset[str]) -> None:
+        from curate.languages import code_of
+
+        if not {code_of(label) for label in known} & {code_of(label) for label in labels}:
+            raise InputError(
+                f"language: no label of {self.agree_with}, such as {min(labels)!r}, is a language that the first model "
+                "knows; codes of ISO 639 are understood, such as en, eng and eng_Latn"
+            )
 
 
 def _labels(names: Iterable[str], numbers: Any, none: int = -1) -> pa.Array:
@@ -189,12 +202,12 @@ def _scores(scores: Any) -> pa.Array:
 
 def _disagree(batch: pa.RecordBatch) -> pa.Array:
     """Return bool[n]: both models named a language, and not the same."""
-    from curate.languages import same_language
+    from curate.languages import is_language, same_language
 
     told = zip(*(batch[name].to_pylist() for name in ("language", "language_raw", "language_2")), strict=True)
     return pa.array(
         [
-            language != UNDETERMINED and None not in (raw, other) and not same_language(raw, other)
+            language != UNDETERMINED and is_language(raw) and is_language(other) and not same_language(raw, other)
             for language, raw, other in told
         ],
         pa.bool_(),

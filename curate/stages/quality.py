@@ -59,9 +59,11 @@ class Quality:
 
     def __post_init__(self) -> None:
         known = self.rule_set.thresholds
+        which = self.rules if isinstance(self.rules, str) else "this list of rules"
+        if not self.terminal_punctuation and not self.rule_set.lines.startswith("c4"):
+            raise InputError(f"quality: terminal_punctuation is a switch of c4 and c4/tfds; {which} has no such rule")
         for name, value in (self.thresholds or {}).items():
             if name not in known:
-                which = self.rules if isinstance(self.rules, str) else "this list of rules"
                 raise InputError(f"quality: {which} has no threshold {name!r}{nearest(name, known)}")
             check_limit(value, f"quality: threshold {name}")
 

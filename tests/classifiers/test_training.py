@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import random
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -149,10 +150,16 @@ def _missing(folder: Path, sides: tuple[Path, Path]) -> tuple[str, str]:
     return str(sides[0]), str(folder / "nothing.jsonl")
 
 
+def _one_site(folder: Path, sides: tuple[Path, Path]) -> tuple[str, str]:
+    urls = [f"https://www.one.example/{n}" for n in range(200)]
+    return str(sides[0]), str(write(folder / "one.jsonl", texts(BAD, 200), urls))
+
+
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (_few, "docs to train on"),
+        (_few, r"few\.jsonl: \d+ negatives to train on and \d+ held out; needed are 50 and 10; give more texts$"),
+        (_one_site, r"one\.jsonl: 200 negatives to train on and none held out.* of 1 site, .*use --split-by text, or"),
         (_empty, "no text in it"),
         (_twice, "50 texts are on both sides"),
         (_pages, "holds pages, not text"),
@@ -168,6 +175,28 @@ def test_what_cannot_be_learnt_from_is_refused_and_leaves_nothing(
         train_classifier(good, bad, tmp_path / "out", ClassifierSettings(**SMALL))
     assert "\n" not in str(error.value)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_few_held_out_texts_are_refused_with_the_option_that_helps(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    for frac, said in ((0.01, "use a larger --held-out-frac than 0.01"), (0.95, "a smaller --held-out-frac than 0.95")):
+        with pytest.raises(InputError, match=said):
+            train_classifier(str(sides[0]), str(sides[1]), tmp_path / "out", ClassifierSettings(held_out_frac=frac))
+
+
+def test_a_split_of_few_sites_is_told_with_the_option_that_helps(sides: tuple[Path, Path], tmp_path: Path) -> None:
+    urls = [f"https://www.site{n % 4}.example/{n}" for n in range(200)]
+    bad, lines = write(tmp_path / "bad.jsonl", texts(BAD, 200), urls), list[str]()
+    found = train_classifier(str(sides[0]), str(bad), tmp_path / "out", ClassifierSettings(**SMALL), say=lines.append)
+    n = found.counts.n_held_out_sites[1]
+    assert (found.counts.n_train_sites, found.counts.n_held_out_sites) == ([0, 4 - n], [0, n])
+    (told,) = [line for line in lines if line.startswith("warning: ")]
+    assert re.search(
+        r"held out are \d+ negatives \([\d.]+%\) of \d sites?, where --held-out-frac is 0.25: .*--split-by text", told
+    )
+    assert f"| sites held out | 0 | {n} |" in (tmp_path / "out" / "card.md").read_text("utf-8")
+    even = ClassifierSettings(**SMALL, split_by="text")
+    train_classifier(str(sides[0]), str(bad), tmp_path / "even", even, say=lines.append)
+    assert sum(line.startswith("warning: ") for line in lines) == 1
 
 
 def test_an_old_model_is_never_written_over(sides: tuple[Path, Path], tmp_path: Path) -> None:

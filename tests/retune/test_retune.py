@@ -6,14 +6,18 @@ import copy
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from curate import api
 from curate.errors import InputError
+from curate.recipe import parse_recipe
+from curate.retune.scope import parse_settings, retuned
 from tests.retune.conftest import TAGGING, dropping, write_texts
 from tests.runs import contents, curate, documents, ledger, recipe_file, said_in_one_line, tree
 
@@ -219,6 +223,38 @@ def test_an_unfinished_run_is_refused(tmp_path: Path, tagged: Tagged) -> None:
     next((tmp_path / "half").glob("phases/*/receipts/*.json")).unlink()
     with pytest.raises(InputError, match="not finished"):
         api.retune(tmp_path / "half", ["quality.min_words=20"], tmp_path / "again")
+
+
+MIXED: list[Any] = [
+    {"language": {"keep": ["en"], "min_letters": 1}},
+    {"quality": {"rules": "gopher", "mode": "tag"}},
+    {"toxicity": {"method": "classifier", "mode": "tag"}},
+    {"quality": {"rules": "c4", "id": "c4", "mode": "tag"}},
+    "dedup",
+]
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        (
+            "signals.measure=[gopher, n_upper_chars]",
+            "signals.measure changes what is measured, not only what is decided",
+        ),
+        ("language.min_letters=9", "language.min_letters changes what is measured"),
+        ("language.min_score=0.9", "language drops docs, and what it dropped was measured no further"),
+        ("toxicity.min_sentence_score=0.9", "toxicity.min_sentence_score changes what is measured"),
+        ("c4.min_sentences=2", "c4 rewrites the text of the docs it keeps"),
+        ("quality.rules=fineweb", "quality decides by dup_filled_line_chars, which the run did not store"),
+        ("dedup.keep=first", "dedup is a fold: what it says of a doc depends on the others"),
+        ("toxicity.min_toxic_sentences=3", None),
+    ],
+)
+def test_why_a_change_reaches_past_stored_signals(setting: str, why: str | None) -> None:
+    run = SimpleNamespace(recipe=parse_recipe(yaml.safe_dump({"steps": MIXED})))
+    stored = frozenset(name for step in run.recipe.steps for name in step.spec.writes)
+    found = retuned(run, parse_settings([setting]), stored)  # type: ignore[arg-type]
+    assert (found.beyond is None) if why is None else str(found.beyond).startswith(why)
 
 
 @pytest.mark.slow

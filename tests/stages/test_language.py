@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError
+from curate.languages import same_language
 from curate.models import LID_176_LANGUAGES, LID_176_SHA256, asset, language_identifier, load_fasttext
 from curate.stage import Verdict
 from curate.stages.language import Language
@@ -123,6 +124,17 @@ def test_keep_and_the_limit_itself_is_kept() -> None:
     assert reasons(above)[0] == "language_score_too_low"
 
 
+def test_what_has_no_language_can_be_kept_at_any_score() -> None:
+    batch = batch_of(text=[EN, DE, "12", None, "ok"])
+    stage = Language(keep=("en", "und"), min_score=0.8, und_below=0.9)
+    verdict = stage(batch)
+    assert verdict.columns["language"].to_pylist() == ["en", "de", "und", "und", "und"]
+    assert verdict.columns["language_score"].to_pylist()[4] < stage.min_score
+    assert reasons(verdict) == [None, "language_not_kept", None, None, None]
+    with pytest.raises(InputError, match="min_scores has 'und'"):
+        Language(keep=("und",), min_scores={"und": 0.5})
+
+
 def test_limits_for_single_languages() -> None:
     batch = batch_of(text=[EN, DE, FR])
     assert reasons(Language(min_scores={"de": 1.0})(batch)) == [None, "language_score_too_low", None]
@@ -215,6 +227,44 @@ def test_docs_on_which_two_models_disagree_are_dropped(second_model: Path) -> No
     assert told == "language_raw = fr, language_2 = eng_Latn"
     both = Language(keep=("en", "fr"), agree_with=second_model)(batch_of(text=texts))
     assert reasons(both)[:3] == [None, "language_not_kept", "models_disagree"]
+
+
+@pytest.mark.parametrize(
+    ("label", "of_lid", "agree"),
+    [
+        ("eng_Latn", "en", True),
+        ("eng", "en", True),
+        ("cmn_Hani", "zh", True),  # a member of its macrolanguage
+        ("arb_Arab", "ar", True),
+        ("ekk_Latn", "et", True),
+        ("als_Latn", "sq", True),  # Tosk Albanian; the Wikipedia `als` is Alemannic
+        ("gsw_Latn", "als", True),
+        ("als_Latn", "als", False),
+        ("deu_Latn", "en", False),
+        ("xyz_Latn", "en", False),  # no table has it: a language that lid.176 does not know
+        ("English", "en", False),
+    ],
+)
+def test_labels_of_other_schemes_mean_languages(label: str, of_lid: str, agree: bool) -> None:
+    assert same_language(of_lid, label) is same_language(label, of_lid) is agree
+
+
+def test_a_second_model_may_say_that_it_knows_no_language_but_must_know_one(tmp_path: Path) -> None:
+    import fasttext
+
+    def model(*labels: str) -> Path:
+        file = tmp_path / f"{labels[0]}.bin"
+        rows = [f"__label__{label} {text}" for label, text in zip(labels, (EN, DE, FR), strict=True)] * 300
+        (tmp_path / "lines.txt").write_text("\n".join(rows), "utf-8")
+        made = fasttext.train_supervised(str(tmp_path / "lines.txt"), minn=2, maxn=3, bucket=5000, thread=10, verbose=0)
+        made.save_model(str(file))
+        return file
+
+    verdict = Language(agree_with=model("eng_Latn", "und_Latn", "xyz_Latn"))(batch_of(text=[EN, DE, FR]))
+    assert verdict.columns["language_2"].to_pylist() == ["eng_Latn", "und_Latn", "xyz_Latn"]
+    assert reasons(verdict) == [None, None, "models_disagree"]
+    with pytest.raises(InputError, match=r"no label of .*, such as 'English', is a language .* such as en, eng"):
+        Language(agree_with=model("English", "German", "French")).checks_columns({})
 
 
 def test_labels_of_a_model_of_ones_own_are_the_languages(second_model: Path) -> None:
