@@ -6,7 +6,8 @@
 TOKENS is a folder of token shards with u16 ids; without it, shards of random documents are written (40M tokens in two
 shards). The baseline opens the file anew for each batch and makes two int64 copies per row at random places, as
 nanoGPT's `get_batch` does. Ours reads every window of an epoch once, in the order of the sampler; both end in int64
-tensors [B, T]. Rounds alternate, and the medians of their rates and of their ratios are printed, with the quartiles.
+tensors [B, T]. Rounds alternate, and the medians of their rates and of their ratios are printed, with the quartiles, by
+CPU time (which a busy machine changes less) and by wall time.
 With --steps, a model of the preset is then trained on the same tokens, and the share of its steps that it spent waiting
 for data is printed, of all steps but the first.
 """
@@ -34,6 +35,7 @@ from train.data import Corpus
 from train.metrics import read_metrics
 
 PACKINGS: tuple[Literal["concat", "best_fit"], ...] = ("concat", "best_fit")
+CLOCKS = {"CPU time": time.process_time, "wall time": time.perf_counter}
 N_TOKENS, MEAN_DOC_TOKENS, VOCAB = 40_000_000, 600, 8_192
 
 
@@ -69,7 +71,7 @@ def wait(tokens: Path, run: Path, preset: str, steps: int, packing: str) -> None
 
 
 def compare(args: argparse.Namespace, tokens: Path) -> None:
-    """Print a line for the baseline and one per way of packing."""
+    """Print how each way of packing compares with the baseline."""
     shards = [shard for shard in TokenShards.open(tokens).shards if shard.entry.split == "train"]
     biggest = max(shards, key=lambda shard: shard.entry.n_tokens)
     if biggest.dtype != "uint16":
@@ -80,30 +82,31 @@ def compare(args: argparse.Namespace, tokens: Path) -> None:
         data = DataConfig(seq_len=args.seq_len, batch_size=args.rows, packing=packing)
         started = time.perf_counter()
         corpus = Corpus.open(tokens, data)
-        n_windows, opened_s = sum(corpus.n_windows), time.perf_counter() - started
+        n_windows, opened_ms = sum(corpus.n_windows), 1000 * (time.perf_counter() - started)
         ours = our_reader(corpus, args.rows)
         for read in (ours, theirs):  # warm: files in the page cache, allocators grown
-            rate(read, 0, args.batches, args.rows * args.seq_len)
-        pairs = []
-        for number in range(1, args.rounds + 1):
-            mine = rate(ours, number * args.batches, args.batches, args.rows * args.seq_len)
-            pairs.append((mine, rate(theirs, 0, args.batches, args.rows * args.seq_len)))
-        ratios = [mine / other for mine, other in pairs]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        ours_rate, theirs_rate = (statistics.median(side) / 1e6 for side in zip(*pairs, strict=True))
-        print(
-            f"{packing:9} {ours_rate:7.1f} M tokens/s   nanoGPT {theirs_rate:6.1f} M tokens/s   {middle:5.2f} x "
-            f"({low:.2f} to {high:.2f})   {n_windows:,} rows, {100 * corpus.padding_frac:.2f} % padding, "
-            f"ready in {1000 * opened_s:.0f} ms"
-        )
+            rates(read, 0, args.batches, args.rows * args.seq_len)
+        n_tokens = args.rows * args.seq_len
+        rounds = [
+            (rates(ours, number * args.batches, args.batches, n_tokens), rates(theirs, 0, args.batches, n_tokens))
+            for number in range(1, args.rounds + 1)
+        ]
+        print(f"{packing}: {n_windows:,} rows, {100 * corpus.padding_frac:.2f} % padding, ready in {opened_ms:.0f} ms")
+        for clock, pairs in zip(CLOCKS, zip(*(zip(*pair, strict=True) for pair in rounds), strict=True), strict=True):
+            low, middle, high = statistics.quantiles([mine / other for mine, other in pairs], n=4)
+            mine, other = (statistics.median(side) / 1e6 for side in zip(*pairs, strict=True))
+            print(
+                f"    by {clock:9} {mine:6.1f} M tokens/s, nanoGPT {other:6.1f} M tokens/s: {middle:5.2f} x "
+                f"({low:.2f} to {high:.2f})"
+            )
 
 
-def rate(read: Callable[[int], tuple[Tensor, Tensor]], first: int, n_batches: int, n_tokens: int) -> float:
-    """Return tokens per second of reading some batches."""
-    started = time.perf_counter()
+def rates(read: Callable[[int], tuple[Tensor, Tensor]], first: int, n_batches: int, n_tokens: int) -> list[float]:
+    """Return tokens per second of reading some batches, by each of the clocks."""
+    started = [clock() for clock in CLOCKS.values()]
     for number in range(first, first + n_batches):
         read(number)
-    return n_batches * n_tokens / (time.perf_counter() - started)
+    return [n_batches * n_tokens / (clock() - start) for clock, start in zip(CLOCKS.values(), started, strict=True)]
 
 
 def our_reader(corpus: Corpus, n_rows: int) -> Callable[[int], tuple[Tensor, Tensor]]:

@@ -19,7 +19,7 @@ from train.errors import ConfigError
 
 SAMPLER_VERSION = 1  # stored in checkpoints; a change of the order of samples, or of their rows, changes it
 BLOCK = 1_024
-CHUNK = 4_096  # samples computed at once and kept, at most: a few at a time cost as much as a thousand
+CHUNK = 8_192  # samples computed at once and kept, at most: a few at a time cost as much as a thousand
 ROUNDS = 6
 
 Indices = NDArray[np.int64]
@@ -55,10 +55,11 @@ def _walked(index: Indices, n: int, key: Sequence[int], network: Callable[..., N
     half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
     round_keys = _round_keys(key)
     out = index.astype(np.uint64)
-    outside = np.ones(len(out), dtype=bool)
-    while outside.any():  # on average at most 4 rounds: the domain is under 4 n
-        out[outside] = network(out[outside], half_bits, round_keys)
-        outside = out >= n
+    outside = np.arange(len(out))
+    while len(outside):  # on average at most 4 rounds: the domain is under 4 n
+        walked = network(out[outside], half_bits, round_keys)
+        out[outside] = walked
+        outside = outside[walked >= n]
     return out.astype(np.int64)
 
 
@@ -149,11 +150,13 @@ class Sampler:
             slot[chosen] = permute(index[chosen] % BLOCK, BLOCK, self.seed, 1, int(b))
         source = np.searchsorted(ends, slot, side="right").astype(np.int64)
         turn = block * quotas[source] + slot - (ends - quotas)[source]
-        sizes = np.asarray(self.n_windows, dtype=np.int64)[source]
-        epoch, window = turn // sizes, turn % sizes
-        for s, e in {(int(s), int(e)) for s, e in zip(source, epoch, strict=True)}:
-            chosen = (source == s) & (epoch == e)
-            window[chosen] = permute(window[chosen], self.n_windows[s], self.seed, 2, s, e)
+        sizes = np.asarray(self.n_windows, dtype=np.int64)
+        epoch, window = turn // sizes[source], turn % sizes[source]
+        for s in range(len(sizes)):
+            mine = np.flatnonzero(source == s)
+            for e in np.unique(epoch[mine]).tolist():
+                chosen = mine[epoch[mine] == e]
+                window[chosen] = permute(window[chosen], self.n_windows[s], self.seed, 2, s, e)
         return Samples(source, window, epoch)
 
     def places(self, source: int, window: int, n_samples: int) -> Indices:
