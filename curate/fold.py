@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,15 @@ class Position(NamedTuple):
     n_parts: int
 
 
+class Seen(NamedTuple):
+    """What a fold's `explain` may ask: `out` is what `finish` wrote, `docs(doc_ids, columns)` gives docs as the fold
+    saw them, by doc_id, with those of the columns they have; docs that cannot be found again are left out.
+    """
+
+    out: Path
+    docs: Callable[[Sequence[str], Sequence[str]], Mapping[str, Mapping[str, Any]]]
+
+
 class Fold(Protocol):
     """A registered, frozen dataclass; its fields are the step's parameters.
 
@@ -48,6 +57,9 @@ class Fold(Protocol):
     filled for `finish` only: how often the rules of steps above fired, see `curate.rule_counts`.
     `publishes` names the folder of the run that shows what `finish` wrote; for a second fold of that name in a
     recipe it is `<publishes>-<id>`.
+
+    A fold that drops docs may also define `explain(reason, doc, seen) -> str`: the numbers behind a reason, for `curate
+    why`, from the columns of a dropped doc and what `Seen` tells.
     """
 
     reads: tuple[str, ...]

@@ -18,7 +18,9 @@ from curate.errors import InputError, RecipeError
 from curate.plan import Plan
 from curate.receipts import sha256_of
 from curate.recipe import Recipe, Step
+from curate.registry import nearest
 from curate.schema import SPANS, TRANSIENT
+from curate.signals import SIGNALS
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -195,6 +197,14 @@ def _digest(value: Any) -> str:
     return blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
+def _column_hint(name: str, columns: set[str]) -> str:
+    """Return what may have been meant by the name of a column that is not there."""
+    if name in SIGNALS:
+        return f"; put `signals: {{measure: [{name}]}}` above it"
+    hint = nearest(name, {*columns, *SIGNALS})
+    return hint if "did you mean" in hint else ""
+
+
 def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> None:
     """Raise RecipeError, with its line, for the first step that reads what nobody wrote above it."""
     types = dict(available) if isinstance(available, Mapping) else dict.fromkeys(available)
@@ -212,7 +222,7 @@ def check_columns(recipe: Recipe, available: Mapping[str, Any] | set[str]) -> No
             writers = (
                 ["extract"] if missing[0] == "text" else [s.name for s in recipe.steps if missing[0] in s.spec.writes]
             )
-            hint = f"; put `{writers[0]}` above it" if writers else ""
+            hint = f"; put `{writers[0]}` above it" if writers else _column_hint(missing[0], columns)
             raise RecipeError(
                 f"step `{step.id}` reads the column `{missing[0]}`, which nothing above writes{hint}", step.where
             )

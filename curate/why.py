@@ -18,6 +18,7 @@ from curate.ledger import BASE
 from curate.phases import Phase
 from curate.receipts import read_receipt
 from curate.rundir import Run, open_run
+from curate.seen import seen_by
 
 MAX_MATES = 20
 DOC_ID = re.compile(r"[0-9a-f]{32}")
@@ -89,10 +90,10 @@ def _life(run: Run, phase: Phase | None, row: dict[str, Any]) -> Life:
     if row.get("language") is not None:
         signals = {"language": row["language"], **signals}
     rule, because = {}, ""
-    for spec in (s.spec for s in run.recipe.steps if s.id == step):
+    for spec, found in ((s.spec, s) for s in run.recipe.steps if s.id == step):
         rule = {f.name: v for f in dataclasses.fields(spec) if (v := getattr(spec, f.name)) is not None and v != ""}
         if hasattr(spec, "explain") and row.get("outcome") == "dropped":
-            because = spec.explain(row["reason"], signals)
+            because = spec.explain(row["reason"], *((row, seen_by(run, found)) if found.is_fold else (signals,)))
     text = row.get("text")
     return Life(
         doc_id=row["doc_id"],

@@ -128,6 +128,8 @@ def test_a_version_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
         (["normalize"], 2, "reads the column `text`, which nothing above writes; put `extract` above it"),
         (["normalize", "extract"], 2, "put `extract` above it"),
         (["extract", "tokenize"], 3, "needs `train_tokenizer` above it, or `tokenizer: PATH`"),
+        (["extract", "quantile: {by: n_wrods__unicode}"], 3, "did you mean 'n_words__unicode'?"),
+        (["extract", "quantile: {by: n_lines}"], 3, "put `signals: {measure: [n_lines]}` above it"),
         (["extract", "tokenize", "train_tokenizer"], 3, "needs `train_tokenizer` above it"),
     ],
 )

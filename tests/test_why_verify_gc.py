@@ -9,11 +9,13 @@ import random
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curate import api
 from curate.errors import InputError
-from tests.runs import contents, crawl, documents, ledger, receipts, recipe_file
+from tests.runs import contents, crawl, documents, ledger, receipts, recipe_file, sentences
 from tests.sources.build import page
 
 STEPS = (
@@ -181,6 +183,32 @@ def test_duplicates_name_each_other_the_keeper_first(made: Path) -> None:
         assert life.cluster[0]["outcome"] == "kept"
         (keeper,) = api.why(made, life.cluster[0]["doc_id"])
         assert row["doc_id"] in {mate["doc_id"] for mate in keeper.cluster}
+        size = len(life.cluster) + 1
+        assert life.because == f"equal text: {keeper.url} (doc {keeper.doc_id}), kept of a cluster of {size}"
+
+
+def test_what_a_fold_dropped_is_told_with_its_numbers(tmp_path: Path) -> None:
+    words = [f"{sentences(n, 60)} word{n}" for n in range(8)]
+    other = words[0].replace("word0", "w")  # the last of 61 words: one shingle of 57
+    rows = [
+        {"text": text, "url": f"http://x.test/{n}", "score": n / 10, "kind": "ab"[n % 2]}
+        for n, text in enumerate(words)
+    ]
+    rows += [{**rows[0], "text": other, "url": "http://x.test/near"}, {**rows[5], "text": "none", "score": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    steps = ("dedup", {"quantile": {"by": "score", "keep_frac": 0.5, "per": "kind"}})
+    api.run(recipe_file(tmp_path, *steps), [tmp_path / "in.parquet"], tmp_path / "out", workers=1)
+    because = {
+        life.reason: life.because
+        for url in ("near", "1", "5")
+        for life in api.why(tmp_path / "out", f"http://x.test/{url}")
+    }
+    kept = api.why(tmp_path / "out", "http://x.test/0")[0]
+    assert because["near_duplicate"] == (
+        f"Jaccard index {56 / 58:.4g} of 5-word shingles: http://x.test/0 (doc {kept.doc_id}), kept of a cluster of 2"
+    )
+    assert because["rank_too_low"] == "score = 0.1 < 0.5 (cut of the best 0.5 of kind b)"
+    assert because["not_ranked"] == "score is None: only numbers have a place"
 
 
 def test_a_page_that_is_not_there_is_an_error_with_a_hint(made: Path) -> None:

@@ -29,7 +29,7 @@ def lives_of(folder: Path, mark: Path, page: str) -> list[Life]:
         because, rule = "", {}
         if now["step"] in steps:
             step = steps[now["step"]]
-            because = explained(step, now["reason"], life.signals)
+            because = life.because if step.is_fold else explained(step, now["reason"], life.signals)
             rule = {f.name: v for f in dataclasses.fields(step.spec) if (v := getattr(step.spec, f.name)) is not None}
         order = [step.id for step in run.recipe.steps]
         passed = order[: order.index(now["step"])] if now["step"] in order else order

@@ -123,7 +123,9 @@ def columns_of(step: Step) -> set[str]:
 
 
 def explained(step: Step, reason: str, signals: Mapping[str, Any]) -> str:
-    """Return the numbers behind a reason, where the step can tell them."""
+    """Return the numbers behind a reason, where the stage can tell them. Of a fold: nothing, see `curate.why`."""
+    if step.is_fold:
+        return ""
     with suppress(AttributeError):
         return str(step.spec.explain(reason, signals))
     return ""

@@ -38,6 +38,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("curate.commands", "curate.model_commands", "curate.reference", "curate.side_by_side", "curate.tell"),
     ("curate.api",),
     ("curate.why", "curate.verify", "curate.inspection", "curate.comparison", "curate.retune", "curate.export_shards"),
+    ("curate.seen",),
     ("curate.runner",),
     ("curate.training", "curate.classifiers", "curate.ngrams.training"),
     ("curate.progress", "curate.publish"),

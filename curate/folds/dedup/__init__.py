@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 
 from curate.errors import InputError
-from curate.fold import Position
+from curate.fold import Position, Seen
 from curate.folds.dedup import exact, minhash
 from curate.folds.dedup.candidates import write_candidates
 from curate.registry import fold
@@ -87,3 +87,27 @@ class Dedup:
 
         reason = "exact_duplicate" if self.method == "exact" else "near_duplicate"
         write_clusters(parts, out, reason, self.keep, self.min_jaccard if self.verify else None)
+
+    def explain(self, reason: str, doc: Mapping[str, Any], seen: Seen) -> str:
+        """Return which doc was kept instead, and how alike the two are; their texts are compared anew."""
+        kept_id = doc.get("cluster_id")
+        if kept_id is None:
+            return ""
+        docs = seen.docs([doc["doc_id"], kept_id], ["url", "text"])
+        kept = docs.get(kept_id, {})
+        name = (
+            f"{kept.get('url') or 'a doc without URL'} (doc {kept_id}), kept of a cluster of {doc.get('cluster_size')}"
+        )
+        if reason == "exact_duplicate":
+            return f"equal text: {name}"
+        text, other = (docs.get(each, {}).get("text") for each in (doc["doc_id"], kept_id))
+        if text is None or other is None:
+            return f"alike by MinHash, itself or through others: {name}"
+        return f"Jaccard index {self._jaccard(text, other):.4g} of {self.shingle_words}-word shingles: {name}"
+
+    def _jaccard(self, text: str, other: str) -> float:
+        """Return how alike two texts are. Two docs of a cluster may be less alike than two neighbours in it."""
+        from curate.kernels.shingles import shingle_hashes_of  # imports numba
+
+        a, b = (set(shingle_hashes_of(each, self.shingle_words)) for each in (text, other))
+        return len(a & b) / max(1, len(a | b))

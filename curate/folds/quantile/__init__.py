@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 
 from curate.errors import InputError
-from curate.fold import Position
+from curate.fold import Position, Seen
 from curate.folds.quantile.cuts import CutFinder, write_counted
 from curate.folds.quantile.rows import sketch_rows
 from curate.folds.quantile.shares import Limits, write_decisions
@@ -96,6 +96,25 @@ class Quantile:
         found["groups"] = write_decisions(parts, out, cuts, limits)
         text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
         (out / "quantile.json").write_text(text + "\n", encoding="utf-8")
+
+    def explain(self, reason: str, doc: Mapping[str, Any], seen: Seen) -> str:
+        """Return the number and the cut: `model_quality_score = 0.2 < 0.7 (cut of the best 0.1 of language en)`."""
+        names = [self.by, *([self.per] if self.per else [])]
+        if any(doc.get(name) is None for name in names):  # not all columns are in a ledger
+            doc = seen.docs([doc["doc_id"]], names).get(doc["doc_id"], {})
+        value, group = doc.get(self.by), doc.get(self.per) if self.per else None
+        if reason == "not_ranked":
+            return f"{self.by} is {value}: only numbers have a place"
+        told = json.loads((seen.out / "quantile.json").read_text(encoding="utf-8"))
+        cut = next((row["cut"] for row in told["groups"] if row["group"] == group), None)
+        if value is None or cut is None:
+            return ""
+        shown = next(
+            both for digits in (4, 6, 9, 17) if len(set(both := (f"{value:.{digits}g}", f"{cut:.{digits}g}"))) > 1
+        )
+        of = f" of {self.per} {group}" if self.per else ""
+        side = "<" if self.best == "highest" else ">"
+        return f"{self.by} = {shown[0]} {side} {shown[1]} (cut of the best {told['keep_frac']:g}{of})"
 
     def _limits(self) -> Limits:
         keep_frac = self.keep_frac if self.keep_frac is not None else (1.0 if self.bands else 0.1)
