@@ -30,38 +30,13 @@ from train.attention import (
     rotate,
 )
 from train.config import ModelConfig
+from train.norms import RMSNorm, norm_of
 
 IGNORED = -100  # a label that counts neither in the loss nor in the number of tokens
 LOSS_ROWS = 8_192  # positions whose logits are held at once; more are done in pieces, and again in the backward pass
 
 Rope = tuple[Tensor, Tensor] | None
 Recompute = Literal["none", "selective", "full"]
-
-
-class RMSNorm(nn.Module):
-    """x / rms(x) * weight, computed in float32 (arXiv 1910.07467)."""
-
-    def __init__(self, width: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).type_as(x)
-
-
-class LayerNorm(nn.Module):
-    """(x - mean) / std * weight + bias, computed in float32 (arXiv 1607.06450)."""
-
-    def __init__(self, width: int, eps: float, bias: bool) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        bias = None if self.bias is None else self.bias.float()
-        return F.layer_norm(x.float(), self.weight.shape, self.weight.float(), bias, self.eps).type_as(x)
 
 
 class CrossEntropy(torch.autograd.Function):
@@ -89,13 +64,6 @@ class CrossEntropy(torch.autograd.Function):
         del ctx.softmax_NV
         grad_NV.scatter_add_(1, index_N1, torch.full_like(index_N1, -1, dtype=grad_NV.dtype))
         return grad_NV.mul_(scale_N[:, None]), None
-
-
-def norm_of(config: ModelConfig) -> nn.Module:
-    """Return the norm of the residual stream."""
-    if config.norm == "layernorm":
-        return LayerNorm(config.d_model, config.norm_eps, config.bias)
-    return RMSNorm(config.d_model, config.norm_eps)
 
 
 class Attention(nn.Module):
