@@ -56,8 +56,11 @@ class Records:
         self._plain = self._stream if isinstance(self._stream, PlainStream) else None
         self._data: bytes = b""
         self._at = 0  # the current record's place in it
+        self._member_inflated = 0  # offset of the current member in the inflated stream
         self._inflated = 0  # offset of `data` in the inflated stream
         self._accounted = 0  # bytes of the file before it are in the tally
+        self._ok_from = 0  # since there all bytes up to `accounted` were counted as ok
+        self._n_taken = 0  # inflated bytes of this member up to the end of the last record
         self._n_members = 0
         self._n_in_member = 0
         self._n_declared = 0  # bytes of the current record, by its header
@@ -76,6 +79,8 @@ class Records:
                 else:
                     yield from self._member()
             except BrokenStreamError as error:
+                if self._n_in_member and not self._spanning:
+                    self._take_back()
                 self._stream.recover(self._accounted, self._n_expected or self._peeked(), anywhere=self._spanning)
                 self._at = len(self._data)
                 self._bad(str(error))
@@ -89,6 +94,8 @@ class Records:
         self._n_expected = None
         if self._n_members == 1:
             self._inflated = self._start  # so that no two records get the same offset
+        self._ok_from = self._accounted
+        self._member_inflated = self._inflated + self._at
         return more
 
     def _only_record(self) -> Record | None:
@@ -135,6 +142,7 @@ class Records:
                 self._bad(str(error))
             else:
                 self._n_in_member += 1
+                self._n_taken = self._inflated + self._at - self._member_inflated
                 yield record
         if self._n_in_member:
             self._tally.bytes_ok += self._advance()
@@ -212,6 +220,13 @@ class Records:
 
     def _bad(self, cause: str) -> None:
         count_bad(self._tally, self._accounted, self._advance(), cause)
+        self._ok_from = self._accounted
+
+    def _take_back(self) -> None:
+        """Count no more bytes as ok than the records of a broken member took, as it went astray behind them."""
+        place = max(self._ok_from, min(self._accounted, self._stream.place_of(self._n_taken)))
+        self._tally.bytes_ok -= self._accounted - place
+        self._accounted = place
 
     def _fill(self, n_bytes: int, *, whole: bool = False) -> bool:
         """Have `n_bytes` from the record's start on; False where the member ends before.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from isal import isal_zlib
 
-from curate.sources.members import PEEK_BYTES, Inflater
+from curate.sources.members import Inflater, peeked
 from curate.sources.recovery import MAX_SHIFT_BYTES
 
 MAGIC = b"\x1f\x8b\x08"
 ISAL_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub calls it an instance
 _HEADER_BYTES, _TRAILER_BYTES = 10, 8
 _PEEKED_BYTES = 4096  # a header may have a long name
+MAX_TRAILER_BYTES = 64 << 10  # in which a trailer is looked for
+MAX_STORED_BYTES = 64 << 10  # of one block
+_STORED_BLOCK = re.compile(rb"(?=[\x00\x01](..)(..))", re.DOTALL)
 _FLAG_CRC, _FLAG_EXTRA, _FLAG_NAME, _FLAG_COMMENT = 2, 4, 8, 16
 
 
@@ -41,16 +47,14 @@ class Gzip:
     def peek(self, raw: bytes, at: int) -> bytes:
         if not raw.startswith(MAGIC, at):
             return b""
-        try:
-            return isal_zlib.decompressobj(wbits=31).decompress(raw[at : at + _PEEKED_BYTES], PEEK_BYTES)
-        except ISAL_ERROR:
-            return b""
+        head = raw[at : at + _PEEKED_BYTES]
+        return peeked(lambda n_bytes: isal_zlib.decompressobj(wbits=31).decompress(head, n_bytes), self.errors)
 
     def skippable(self, raw: bytes, at: int) -> int:
         return 0
 
     def extent(self, raw: bytes, at: int, n_inflated: int | None) -> tuple[int, bool]:
-        """Inflate without looking at the checksum; it is sure if the length is right, or the whole trailer.
+        """Inflate without looking at the checksum; it is sure if that or the length is right.
 
         A stream that went astray in damage may end with that of a later member: the length tells. Where the magic is
         damaged, the flags behind it may be sound or not, so that the header may be longer than the shortest or not.
@@ -74,11 +78,14 @@ class Gzip:
             place += len(step) - len(inflater.unused_data)
             n_found += len(data)
             checksum = isal_zlib.crc32(data, checksum)
-        trailer = checksum.to_bytes(4, "little") + (n_found & 0xFFFFFFFF).to_bytes(4, "little")
-        is_sure = n_found == n_inflated or raw.startswith(trailer, place)
+        is_sure = n_found > 0 and (
+            n_found == n_inflated
+            or raw.startswith(checksum.to_bytes(4, "little"), place)
+            or raw.startswith((n_found & 0xFFFFFFFF).to_bytes(4, "little"), place + 4)
+        )
         if n_inflated is not None and not is_sure:
             return -1, False
-        return place + _TRAILER_BYTES, is_sure and place + _TRAILER_BYTES <= len(raw)
+        return place + _TRAILER_BYTES, is_sure
 
     def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
         """Look for the length in a trailer, no farther than a member of that length can reach."""
@@ -95,10 +102,32 @@ class Gzip:
             bare = place if bare < 0 else bare
         return bare
 
-    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
-        n_stored = end - at - _HEADER_BYTES - _TRAILER_BYTES
+    def covers(self, raw: bytes, damaged: tuple[int, int], rest: tuple[int, int]) -> bool:
+        """Look for its length in a trailer, and for the header of a stored block, which has its length twice."""
+        at, first = damaged
+        start, end = rest
+        return _tells_length(raw, at, start, end) or any(
+            self._extent_from(raw, place, None)[1] for place in _stored_blocks(raw, at, first)
+        )
+
+
+def _tells_length(raw: bytes, at: int, start: int, end: int) -> bool:
+    """Say whether a trailer ends from `start` to `end` whose length is that of a stored member from `at` on."""
+    for place in range(start + 4, min(end, start + MAX_TRAILER_BYTES) + 1):
+        n_stored = place - at - _HEADER_BYTES - _TRAILER_BYTES
         n_spare = MAX_SHIFT_BYTES + n_stored // 50  # lost or put in; headers of blocks; what was compressed after all
-        return n_stored > 0 and abs(int.from_bytes(raw[end - 4 : end], "little") - n_stored) <= n_spare
+        if n_stored > 0 and abs(int.from_bytes(raw[place - 4 : place], "little") - n_stored) <= n_spare:
+            return True
+    return False
+
+
+def _stored_blocks(raw: bytes, at: int, first: int) -> Iterator[int]:
+    """Yield where blocks begin, from `at` on, that are stored and reach beyond `first`."""
+    at = max(at, first - MAX_STORED_BYTES)
+    for found in _STORED_BLOCK.finditer(raw, at, first):
+        length, inverted = int.from_bytes(found[1], "little"), int.from_bytes(found[2], "little")
+        if length ^ inverted == 0xFFFF and found.start() + 5 + length > first:
+            yield found.start()
 
 
 def head(raw: bytes, n_bytes: int) -> bytes:

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from lz4.frame import LZ4FrameDecompressor
 
-from curate.sources.members import PEEK_BYTES, Inflater
-from curate.sources.zstd import FrameError, damaged_end, near_end, skippable_bytes
+from curate.sources.members import Inflater, peeked
+from curate.sources.zstd import FrameError, blocks_lead, damaged_end, near_end, skippable_bytes
 
 MAGIC = b"\x04\x22\x4d\x18"
 MAX_BLOCK_BYTES = 4 << 20
@@ -37,6 +37,15 @@ def frame_end(raw: bytes, at: int, *, any_magic: bool = False) -> int:
             raise FrameError("an lz4 block has no valid size")
         place += size + 4 * (flags >> 4 & 1)
     return -1
+
+
+def next_block(raw: bytes, at: int) -> tuple[int, bool]:
+    """Return where the block at `at` ends, -1 where there is none, and whether the end mark follows it."""
+    size = int.from_bytes(raw[at : at + 4], "little") & ~_STORED
+    if not 0 < size <= MAX_BLOCK_BYTES:
+        return -1, False
+    end = at + 4 + size
+    return (end + 4, True) if raw.startswith(bytes(4), end) else (end, False)
 
 
 def head_of(file: BinaryIO, n_bytes: int) -> bytes:
@@ -74,10 +83,8 @@ class Lz4:
         return None
 
     def peek(self, raw: bytes, at: int) -> bytes:
-        try:
-            return bytes(LZ4FrameDecompressor().decompress(raw[at : at + MAX_BLOCK_BYTES], PEEK_BYTES))
-        except RuntimeError:
-            return b""
+        head = raw[at : at + MAX_BLOCK_BYTES]
+        return peeked(lambda n_bytes: bytes(LZ4FrameDecompressor().decompress(head, n_bytes)), self.errors)
 
     def skippable(self, raw: bytes, at: int) -> int:
         return skippable_bytes(raw, at)
@@ -88,5 +95,5 @@ class Lz4:
     def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
         return near_end(frame_end, raw, at, MAGIC)
 
-    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
-        return False
+    def covers(self, raw: bytes, damaged: tuple[int, int], rest: tuple[int, int]) -> bool:
+        return blocks_lead(raw, damaged, rest[1], next_block, (0, 4))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from typing import BinaryIO, Protocol
 
 from curate.source import Tally
@@ -15,6 +17,7 @@ WINDOW_BYTES = 1 << 20  # read from the file at once
 WHOLE_BYTES = 64 << 10  # a member of no more is at hand when it begins, and inflated in one step
 PEEK_BYTES = 1024  # inflated, of a member: enough to see whether it begins a record
 MAX_PEEKED_BYTES = 264 << 10  # compressed, that are needed for them: two blocks of zstd
+SMALL_STEP_BYTES = 64  # compressed, in which it is looked up how far a member was right
 MAX_DAMAGED_ZEROS = 64
 MAX_EXTENT_BYTES = 4 << 20  # how far behind damage the end of the damaged member is looked for
 
@@ -81,9 +84,21 @@ class Codec(Protocol):
         """Return where the damaged member at `at` may well end, by what stands there; -1 where nothing says so."""
         ...
 
-    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
-        """Say whether in front of `end` the length stands that a member from `at` on has, if it is stored as it is."""
+    def covers(self, raw: bytes, damaged: tuple[int, int], rest: tuple[int, int]) -> bool:
+        """Say whether what can still be read of a damaged member shows that it ends in a `rest`.
+
+        `damaged`: where it begins, and where members that it may hold as they are do. `rest`: where those end, and
+        where the next member begins.
+        """
         ...
+
+
+def peeked(read: Callable[[int], bytes], errors: tuple[type[Exception], ...]) -> bytes:
+    """Return the first PEEK_BYTES that `read` gives; fewer if it finds a checksum behind them that is wrong."""
+    for n_bytes in (PEEK_BYTES, PEEK_BYTES // 2, PEEK_BYTES // 4, PEEK_BYTES // 8):
+        with suppress(*errors):
+            return read(n_bytes)
+    return b""
 
 
 def read_full(file: BinaryIO, n_bytes: int) -> bytes:
@@ -253,8 +268,9 @@ class MemberStream:
         """
         self._eof = True
         found = -1
-        if start <= self.member_start and n_inflated is not None and self._n_inflated > n_inflated:
-            self._is_cut = False  # it went astray in damage, and on to the end
+        if start <= self.member_start and n_inflated is not None and self._n_inflated >= n_inflated:
+            is_near = self.position - self.place_of(n_inflated) <= MAX_DAMAGED_ZEROS
+            self._is_cut = self._is_cut and is_near  # or it went astray in damage, and on to the end
         self._seek(max(start, self.member_start))
         if start <= self.member_start and not anywhere and self._looked_bytes < 8 * self.position + (64 << 20):
             self._reach(MAX_EXTENT_BYTES)  # bounded, as hostile files may be damaged everywhere
@@ -266,6 +282,26 @@ class MemberStream:
         self._at = found if found >= 0 else place
         if found < 0:
             self._find_member(anywhere=anywhere, is_shared=start > self.member_start)
+
+    def place_of(self, n_inflated: int) -> int:
+        """Return up to where in the file this member gives its first `n_inflated` bytes, or a few less."""
+        position = self.position
+        if position - self.member_start > MAX_EXTENT_BYTES:
+            return position
+        self._seek(self.member_start)
+        self._reach(position - self.member_start)
+        inflater, place = self._codec.inflater(), self._at
+        while place < len(self._raw) and not inflater.eof:
+            try:
+                n_inflated -= len(inflater.decompress(self._view[place : place + SMALL_STEP_BYTES]))
+            except self._codec.errors:
+                break
+            if n_inflated <= 0:
+                break
+            place += SMALL_STEP_BYTES
+        place = min(self._base + place, position)
+        self._seek(position)
+        return place
 
     def peek(self) -> bytes:
         """Return the first bytes of this member again, as far as they can be inflated."""

@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 MAX_SHIFT_BYTES = 128  # lost or put in, up to which a member is looked for near the place where it should be
+MAX_SHIFTED_BYTES = 64  # from a damaged member's start on, in which what its header says may stand elsewhere
+MAX_SLIP_BYTES = 4  # between the end of a member by its shifted header and the next one's start
 MAX_GARBAGE_BYTES = 96  # in front of a member: a damaged one that holds another has a longer head
 MIN_PADDING_BYTES = 64
 MAX_DAMAGED = 16  # members in a chain of them, so that a file with nothing but damage is read in linear time
 MAX_SHOWN_BYTES = 8 << 10
+TEXT_BYTES = 5
 MIN_MEMBER_BYTES = 128  # of a record with its header; the rest of a payload is seldom as long
 
 _ZEROS = re.compile(rb"\x00*")
+_ENDS_IN_TEXT = re.compile(rb"[\t\r\n -~]{%d}" % TEXT_BYTES)
 _TEXT = re.compile(rb"[\t\r\n -~]{16}")
 StartsRecord = Callable[[bytes], bool]
 
@@ -49,7 +53,7 @@ def next_start(
         if _is_boundary(codec, raw, end, is_last=is_last):
             return end, end
         if is_sure:  # but bytes that were stored as they are may be fewer or more than they were
-            near = nearest(raw, codec.magic, at, end)
+            near = nearest(raw, codec.magic, at, end, is_last=is_last)
             return (end, end) if near < 0 else (near, near)
     likely = codec.likely_end(raw, at, n_inflated)
     first = candidate(codec, raw, at + 1, starts_record, likely + 1) if likely >= 0 else -1
@@ -108,13 +112,20 @@ def _is_rest(codec: Codec, raw: bytes, damaged: tuple[int, int], rest: tuple[int
     (at, first), (start, end) = damaged, rest
     if first - at < MAX_GARBAGE_BYTES or not shows_text(raw, at, first):
         return False
-    if codec.tells_length(raw, at, end):
+    if codec.covers(raw, damaged, rest):
         return True
     if _shows_closing(codec, raw, first, form):
         return False
+    if _ENDS_IN_TEXT.search(raw, first - TEXT_BYTES, first):  # no member does: checksums and lengths are no text
+        return True
     if codec.hides_ends:
-        return end - start < MIN_MEMBER_BYTES
+        return end - start < MIN_MEMBER_BYTES and _closes_inside(raw, start, end, form)
     return end - start < MIN_MEMBER_BYTES and _shows_closing(codec, raw, end, form)
+
+
+def _closes_inside(raw: bytes, start: int, end: int, form: Format) -> bool:
+    """Say whether the end of a record shows in a span, and something behind it."""
+    return re.search(rb"[\r\n]{%d}[^\r\n]" % form.closing_bytes, raw[start:end]) is not None
 
 
 def shows_text(raw: bytes, at: int, end: int) -> bool:
@@ -143,10 +154,13 @@ def candidate(codec: Codec, raw: bytes, at: int, starts_record: StartsRecord, st
     return -1
 
 
-def nearest(raw: bytes, magic: bytes, at: int, end: int) -> int:
-    """Return where `magic` stands nearest to `end`, behind `at` and up to MAX_SHIFT_BYTES off; -1 where it does not."""
+def nearest(raw: bytes, magic: bytes, at: int, end: int, *, is_last: bool = False) -> int:
+    """Return where `magic` stands nearest to `end`, behind `at` and up to MAX_SHIFT_BYTES off; -1 where it does not.
+
+    `is_last`: the end of `raw` counts as well.
+    """
     place, stop = max(at + 1, end - MAX_SHIFT_BYTES), end + MAX_SHIFT_BYTES + len(magic)
-    places = []
+    places = [len(raw)] if is_last and abs(len(raw) - end) <= MAX_SHIFT_BYTES else []
     while (place := raw.find(magic, place, stop)) >= 0:
         places.append(place)
         place += 1
@@ -185,7 +199,8 @@ def _strayed(codec: Codec, raw: bytes, at: int, end: int, starts_record: StartsR
     """Say whether a whole member reaches beyond `end`, which then is no end of the damaged one at `at`."""
     place = candidate(codec, raw, at + 1, starts_record, end)
     while 0 <= place < end:
-        place = member_end(codec, raw, place)
+        behind = member_end(codec, raw, place)
+        place = behind if behind >= 0 else candidate(codec, raw, place + 1, starts_record, end)
     return place > end
 
 

@@ -74,6 +74,9 @@ class PlainStream:
     def recover(self, start: int, n_inflated: int | None, *, anywhere: bool) -> None:
         raise AssertionError("a plain stream never breaks")
 
+    def place_of(self, n_inflated: int) -> int:
+        raise AssertionError("a plain stream never breaks")
+
     def peek(self) -> bytes:
         raise AssertionError("a plain stream never breaks")
 
@@ -124,6 +127,8 @@ def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | N
     """
     codecs: list[Codec] = [gzip.Gzip(), zstd.Zstd(file), lz4.Lz4()]
     codecs.sort(key=lambda codec: likely is None or codec.name != likely.name)
+    if first := next((codec for codec in codecs if _begins_early(codec, raw, records)), None):
+        return first
     layouts: list[Codec | None] = [*codecs, None]
     found = [_members_in(codec, raw, records) if codec else _records_in(raw, records) for codec in layouts]
     best = max(range(len(layouts)), key=lambda number: found[number])  # the first of equals
@@ -132,6 +137,21 @@ def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | N
     if not likely and not recovery.shows_text(raw, 0, START_BYTES):
         n_needed = 0  # no plain record is there that could hold what was found
     return layouts[best] if reaches_end or n_ok > n_needed else likely
+
+
+def _begins_early(codec: Codec, raw: bytes, records: Format) -> bool:
+    """Say whether a member begins near the start of `raw`, where none can stand in a payload.
+
+    A magic of four bytes says so by itself, also half a one: a block that is cut off gives nothing to look into.
+    """
+    at = len(raw) - len(raw.lstrip(b"\x00"))
+    if recovery.candidate(codec, raw, at, records.starts, at + recovery.MAX_GARBAGE_BYTES) >= 0:
+        return True
+    if len(codec.magic) < 4:
+        return False
+    return codec.magic in raw[: at + recovery.MAX_GARBAGE_BYTES] or raw.startswith(
+        (codec.magic[1:], codec.magic[2:]), at
+    )
 
 
 def _members_in(codec: Codec, raw: bytes, records: Format) -> tuple[bool, int]:

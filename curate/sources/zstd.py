@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO, Protocol
 
 import zstandard
 
-from curate.sources.members import PEEK_BYTES, Inflater
-from curate.sources.recovery import nearest
+from curate.sources.members import Inflater, peeked
+from curate.sources.recovery import MAX_SHIFTED_BYTES, MAX_SLIP_BYTES, nearest
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 DICTIONARY_MAGIC = b"\x5d\x2a\x4d\x18"  # the skippable frame that a WARC's dictionary stands in
@@ -70,16 +71,47 @@ def frame_end(raw: bytes, at: int, *, any_magic: bool = False) -> int:
         raise FrameError("a zstd frame header has its reserved bit set")
     single = flags >> 5 & 1
     place = at + 5 + (1 - single) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
-    while place + 3 <= len(raw):
-        header = raw[place] | raw[place + 1] << 8 | raw[place + 2] << 16
-        kind, size = header >> 1 & 3, header >> 3
-        if kind == 3 or (size > MAX_BLOCK_BYTES and kind != 1):
+    is_last = False
+    while place + 3 <= len(raw) and not is_last:
+        place, is_last = next_block(raw, place)
+        if place < 0:
             raise FrameError("a zstd block has no valid header")
-        place += 3 + (1 if kind == 1 else size)
-        if header & 1:
-            place += 4 * (flags >> 2 & 1)
-            return place if place <= len(raw) else -1
-    return -1
+    place += 4 * (flags >> 2 & 1)
+    return place if is_last and place <= len(raw) else -1
+
+
+def next_block(raw: bytes, at: int) -> tuple[int, bool]:
+    """Return where the block at `at` ends, -1 where there is none, and whether it is the last."""
+    header = raw[at] | raw[at + 1] << 8 | raw[at + 2] << 16
+    kind, size = header >> 1 & 3, header >> 3
+    if kind == 3 or (size > MAX_BLOCK_BYTES and kind != 1):
+        return -1, False
+    return at + 3 + (1 if kind == 1 else size), header & 1 > 0
+
+
+def blocks_lead(
+    raw: bytes,
+    damaged: tuple[int, int],
+    end: int,
+    next_block: Callable[[bytes, int], tuple[int, bool]],
+    trailers: tuple[int, ...],
+) -> bool:
+    """Say whether blocks from a place in the `damaged` span on reach over its end and lead to `end`.
+
+    `trailers`: how many bytes there may be behind the last block. Where the damage moved what stands behind it, near
+    the start of the span, the end may have lost some bytes.
+    """
+    at, first = damaged
+    for begin in range(max(at, first - MAX_BLOCK_BYTES), first):
+        place, is_last = next_block(raw, begin)
+        if place <= first:
+            continue
+        while not is_last and 0 < place < end - 4:
+            place, is_last = next_block(raw, place)
+        slip = MAX_SLIP_BYTES if begin < at + MAX_SHIFTED_BYTES else 0
+        if is_last and any(0 <= place + n_bytes - end <= slip for n_bytes in trailers):
+            return True
+    return False
 
 
 def dictionary_of(file: BinaryIO) -> zstandard.ZstdCompressionDict | None:
@@ -174,12 +206,8 @@ class Zstd:
     def peek(self, raw: bytes, at: int) -> bytes:
         if not raw.startswith(MAGIC, at):
             return b""
-        with memoryview(raw) as view:
-            reader = self._decompressor.stream_reader(view[at : at + 2 * MAX_BLOCK_BYTES])
-            try:
-                return reader.read(PEEK_BYTES)
-            except zstandard.ZstdError:
-                return b""
+        with memoryview(raw)[at : at + 2 * MAX_BLOCK_BYTES] as view:
+            return peeked(lambda n_bytes: self._decompressor.stream_reader(view).read(n_bytes), self.errors)
 
     def skippable(self, raw: bytes, at: int) -> int:
         return skippable_bytes(raw, at)
@@ -190,5 +218,5 @@ class Zstd:
     def likely_end(self, raw: bytes, at: int, n_inflated: int | None) -> int:
         return near_end(frame_end, raw, at, MAGIC)
 
-    def tells_length(self, raw: bytes, at: int, end: int) -> bool:
-        return False
+    def covers(self, raw: bytes, damaged: tuple[int, int], rest: tuple[int, int]) -> bool:
+        return blocks_lead(raw, damaged, rest[1], next_block, (0, 4))
