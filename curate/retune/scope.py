@@ -67,7 +67,7 @@ def retuned(run: Run, given: Mapping[str, Mapping[str, Any]], stored: frozenset[
         steps.append(_changed(step, given[step.id], {s.id for s in steps}) if step.id in given else step)
     resolved = with_signals(tuple(steps))
     recipe = dataclasses.replace(run.recipe, steps=resolved).seeded()
-    return Retuning(recipe, given, _beyond(run.recipe.steps, tuple(steps), given, stored))
+    return Retuning(recipe, given, _beyond(run.recipe.steps, resolved, given, stored))
 
 
 def _changed(step: Step, settings: Mapping[str, Any], taken: set[str]) -> Step:
@@ -95,9 +95,11 @@ def _beyond(
     before: Sequence[Step], after: Sequence[Step], given: Mapping[str, Mapping[str, Any]], stored: frozenset[str]
 ) -> str | None:
     """Say why stored signals cannot tell what the changed recipe does, or None."""
-    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+    by_id = {step.id: step for step in after}  # it may have steps that measure more
+    for number, old in enumerate(before):
         if old.id not in given:
             continue
+        new = by_id[old.id]
         if new.is_fold:
             return f"{new.id} is a fold: what it says of a doc depends on the others"
         if "text" in {*old.spec.writes, *new.spec.writes}:

@@ -22,3 +22,11 @@ def test_a_recipe_is_read_by_name_and_listed(path: Path) -> None:
 def test_the_c4_recipe_has_the_numbers_of_the_code() -> None:
     quality = next(step.spec for step in load_recipe("c4").steps if step.name == "quality")
     assert (quality.limits["min_words_per_line"], quality.limits["min_sentences"]) == (5, 3)
+
+
+def test_the_c4_recipe_asks_the_list_about_the_lines_that_are_left_and_only_tags() -> None:
+    steps = {step.id: step for step in load_recipe("c4").steps}
+    order = list(steps)
+    assert order.index("quality") < order.index("bad_words") < order.index("language")
+    bad_words = steps["bad_words"]
+    assert (bad_words.spec.method, bad_words.spec.lexicon, bad_words.mode) == ("c4/tfds", ("en",), "tag")

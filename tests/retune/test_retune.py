@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -183,12 +184,14 @@ def test_asked_for_again_it_does_nothing_and_the_same_bytes_come_out(tmp_path: P
         ("language.keep=[xx]", "'xx'"),
         ("quality.min_words=[", "cannot be read as YAML"),
         ("language.id=other", "keeps its name"),
+        ("quality.rules=[{signal: n_wrods__unicode, max: 9, reason: long}]", "did you mean 'n_words__unicode'"),
+        ("quality.rules=[{signal: url, max: 9, reason: long}]", "'url' is string; a rule needs numbers"),
     ],
 )
 def test_settings_the_recipe_cannot_have_are_refused(tmp_path: Path, tagged: Tagged, setting: str, said: str) -> None:
-    done = curate("retune", tagged[0], "--set", setting, "-o", tmp_path / "again")
-    assert done.returncode == 2
-    assert said in said_in_one_line(done)
+    with pytest.raises(InputError, match=re.escape(said)) as error:
+        api.retune(tagged[0], [setting], tmp_path / "again")
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "again").exists()
 
 
@@ -230,6 +233,7 @@ MIXED: list[Any] = [
     {"quality": {"rules": "gopher", "mode": "tag"}},
     {"toxicity": {"method": "classifier", "mode": "tag"}},
     {"quality": {"rules": "c4", "id": "c4", "mode": "tag"}},
+    {"quality": {"rules": "ccnet", "id": "below", "mode": "tag"}},  # its signals are those of the rewritten text
     "dedup",
 ]
 
@@ -248,6 +252,7 @@ MIXED: list[Any] = [
         ("quality.rules=fineweb", "quality decides by dup_filled_line_chars, which the run did not store"),
         ("dedup.keep=first", "dedup is a fold: what it says of a doc depends on the others"),
         ("toxicity.min_toxic_sentences=3", None),
+        ("below.min_chars=3", None),
     ],
 )
 def test_why_a_change_reaches_past_stored_signals(setting: str, why: str | None) -> None:
@@ -286,5 +291,7 @@ def test_the_command_shows_what_changes_and_answers_in_json(tmp_path: Path, tagg
     assert done.returncode == 0, done.stderr
     assert "kept: " in done.stdout
     assert "quality: too_few_words" in done.stdout
+    refused = curate("retune", tagged[0], "--set", "qualty.min_words=3", "-o", tmp_path / "b")
+    assert (refused.returncode, "did you mean 'quality'" in said_in_one_line(refused)) == (2, True)
     asked = curate(*words, "-o", tmp_path / "b", "--json")
     assert json.loads(asked.stdout)["totals"]["docs_after"] > 0
