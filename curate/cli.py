@@ -280,10 +280,10 @@ def gc(
 def export_shards(
     shards: Annotated[Path, typer.Argument(help="Folder of token shards, or a run that has one.")],
     format: Annotated[str, typer.Option(help="megatron, nanogpt, llm.c or datatrove.")],
-    out: Out = Path("out"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the files; made, or empty.")],
     as_json: Json = False,
 ) -> None:
-    """Write token shards in the layout of another trainer; the same tokens are linked, not copied."""
+    """Write token shards, checked, in the layout of another trainer; the same tokens are linked, not copied."""
     from curate import api
 
     found = api.export_shards(shards, format, out)

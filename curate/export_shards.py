@@ -5,7 +5,7 @@ All four take one row of little-endian token ids; what differs is what stands be
     datatrove  <shard>.ds, <shard>.ds.index (u64 document ends), <shard>.ds.metadata    links
     megatron   <shard>.bin, <shard>.idx: one sequence per document, EOD included         links
     nanogpt    train.bin, val.bin: u16 ids, all sources on end                           a link where one shard is all
-    llm.c      tokens_<split>_<nnnnnn>.bin: 1,024 bytes of header, EOT before each document, 100M tokens a file
+    llm.c      tokens_<split>_<nnnnnn>.bin: 1,024 bytes of header, EOT before each document, up to 100M tokens a file
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ class Exported:
 def export_shards(shards: str | Path, format: str, out: str | Path) -> Exported:
     """Write a folder of token shards in another trainer's layout into `out`, which appears whole or not at all.
 
+    All shards are read and compared with their checksums first, for what is written carries none.
+
     Raises InputError for shards that are damaged, a format that is not known or cannot hold them, and an `out` that
     is not empty.
     """
     if format not in FORMATS:
         raise InputError(f"no format {format!r}{nearest(format, FORMATS)}")
-    opened, out = TokenShards.open(shards), Path(out)
+    opened, out = TokenShards.open(shards, deep=True), Path(out)
     if not any(shard.entry.n_tokens for shard in opened.shards):
         raise InputError(f"{shards} holds no tokens")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -123,23 +125,21 @@ def _nanogpt(opened: TokenShards, out: Path) -> None:
 
 def _llmc(opened: TokenShards, out: Path) -> None:
     for split, shards in _by_split(opened).items():
-        left = sum(shard.entry.n_tokens for shard in shards)
-        pieces = _begun_by_eot(shards, opened.manifest.eos_id, left)
+        n_tokens = sum(shard.entry.n_tokens for shard in shards)
+        pieces = _begun_by_eot(shards, opened.manifest.eos_id, n_tokens)
         rest = np.zeros(0, DTYPES[opened.manifest.dtype])
-        number = 0
-        while left:
-            n_tokens = min(left, LLMC_TOKENS)
+        n_files = -(-n_tokens // LLMC_TOKENS)
+        for number in range(n_files):  # of one size: llm.c refuses a file that is shorter than a batch
+            missing = n_tokens * (number + 1) // n_files - n_tokens * number // n_files
             header = np.zeros(256, "<i4")
-            header[:3] = *LLMC_MAGIC[opened.manifest.dtype], n_tokens
+            header[:3] = *LLMC_MAGIC[opened.manifest.dtype], missing
             with (out / f"tokens_{split}_{number:06d}.bin").open("wb") as file:
                 file.write(header.tobytes())
-                missing = n_tokens
                 while missing:
                     if not len(rest):
                         rest = next(pieces)
                     file.write(rest[:missing].tobytes())
                     rest, missing = rest[missing:], missing - min(missing, len(rest))
-            left, number = left - n_tokens, number + 1
 
 
 def _begun_by_eot(shards: Sequence[TokenShard], eos_id: int, n_tokens: int) -> Iterator[npt.NDArray[Any]]:
@@ -165,12 +165,13 @@ def _by_split(opened: TokenShards) -> dict[str, list[TokenShard]]:
     return found
 
 
-def _humanised(n: int) -> str:
-    """Return a count as datatrove's metadata shows it: 1234567 as 1.23M."""
-    for letter, size in (("T", 10**12), ("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if n >= size:
-            return f"{n / size:.2f}{letter}"
-    return str(n)
+def _humanised(n_tokens: int) -> str:
+    """Return a count as datatrove's metadata shows it: three figures, a letter, T for tokens; 1234567 is 1.23 MT."""
+    thousands, rest = divmod(len(str(n_tokens)) - 1, 3)
+    shown = f"{n_tokens / 1000**thousands:.{2 - rest}f}"
+    if float(shown) >= 10 ** (rest + 1):  # rounded up to one digit more
+        return _humanised(1000**thousands * 10 ** (rest + 1))
+    return f"{shown} {('', 'k', 'M', 'G', 'T', 'P')[thousands]}T"
 
 
 FORMATS: Mapping[str, Callable[[TokenShards, Path], None]] = {

@@ -81,6 +81,8 @@ class Corpus:
         used = {source: stream for source, stream in streams.items() if len(stream) >= 2}
         corpus = cls(shards, data, tuple(used), tuple(used.values()))
         n_windows = sum(corpus.n_windows)
+        if n_windows:
+            corpus.sampler(0)  # refuses weights that no block of the mixture can keep
         if n_windows < data.batch_size:
             n_tokens = sum(len(stream) for stream in streams.values())
             raise DataError(

@@ -41,6 +41,8 @@ def test_weights_choose_the_sources(tokens: Path) -> None:
     assert corpus.sources == ("news",)
     with pytest.raises(ConfigError, match=r"names 'nwes'; the shards have: fables, news"):
         Corpus.open(tokens, DataConfig(seq_len=32, weights=(("nwes", 1.0),)))
+    with pytest.raises(ConfigError, match="below 1/1024"):
+        Corpus.open(tokens, DataConfig(seq_len=32, weights=(("news", 1.0), ("fables", 1e-6))))
 
 
 def test_less_than_a_batch_is_refused_with_the_figures(tmp_path: Path) -> None:
