@@ -92,7 +92,8 @@ def test_a_step_that_lets_no_doc_through_fails_instead_of_emptying_the_run(tmp_p
     module = f"broken_{how}"
     (tmp_path / f"{module}.py").write_text(dedent(BROKEN))
     recipe = recipe_file(tmp_path, "extract", {f"{module}:Broken": {"how": how}}, shard_bytes=1)
-    result = curate("run", recipe, crawl(tmp_path / "in", n_files=2), "-o", tmp_path / "out", "--workers", 1)
+    inputs = crawl(tmp_path / "in", n_files=1, n_pages=5)  # as few as are enough: each costs two processes
+    result = curate("run", recipe, inputs, "-o", tmp_path / "out", "--workers", 1)
     assert result.returncode == 3, result.stderr
     assert "docs came through" in said_in_one_line(result)
     assert not (tmp_path / "out" / "documents").exists()
