@@ -34,13 +34,13 @@ def add_counts(counts: RuleCounts, more: Mapping[str, Mapping[str, Any]]) -> Non
 
 
 def count_lines(counts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield, per step, how many docs break each rule, for how many it is the first, and which rules never fire."""
+    """Yield, per step, how many docs break each rule, for how many it is the first, and which never or always fire."""
     for step, row in counts.items():
         fired = ", ".join(f"{rule} {n:,} ({row['first'][rule]:,})" for rule, n in row["broken"].items() if n)
-        never = [rule for rule, n in row["broken"].items() if not n]
         yield f"{step}, rules broken by (first for) of {row['docs']:,} docs: {fired or 'none'}"
-        if never:
-            yield f"{step}, rules that no doc broke: {', '.join(never)}"
+        for what, wanted in (("no", 0), ("every", row["docs"])):
+            if row["docs"] and (rules := [rule for rule, n in row["broken"].items() if n == wanted]):
+                yield f"{step}, rules that {what} doc broke: {', '.join(rules)}"
 
 
 def odd_rules(counts: Iterable[Mapping[str, Mapping[str, Any]]]) -> str:

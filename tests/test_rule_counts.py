@@ -47,6 +47,7 @@ def test_status_tells_them(run: Path) -> None:
     code, out, _ = ask("status", run)
     assert code == 0
     assert "quality, rules broken by (first for) of 40 docs: never_so_short.max 39 (19), no_hash.min 40 (0)" in out
+    assert "quality, rules that every doc broke: no_hash.min\n" in out
 
 
 def test_the_report_shows_them(tmp_path: Path) -> None:
@@ -55,6 +56,7 @@ def test_the_report_shows_them(tmp_path: Path) -> None:
     api.run(tmp_path / "r.yaml", [tmp_path / "in.jsonl"], tmp_path / "out")
     report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     assert report["rules"] == {"quality": {"docs": 1, "broken": {"min_chars": 1}, "first": {"min_chars": 1}}}
+    assert "<td>1, always</td>" in (tmp_path / "out" / "report" / "report.html").read_text()
 
 
 def test_receipts_without_counts_are_of_older_runs(run: Path) -> None:
