@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ def test_weights_choose_the_sources(tokens: Path) -> None:
         Corpus.open(tokens, DataConfig(seq_len=32, weights=(("nwes", 1.0),)))
     with pytest.raises(ConfigError, match="below 1/1024"):
         Corpus.open(tokens, DataConfig(seq_len=32, weights=(("news", 1.0), ("fables", 1e-6))))
+
+
+@pytest.mark.parametrize("packing", ["concat", "best_fit"])
+def test_a_batch_of_several_sources_is_its_rows_read_one_by_one(
+    tokens: Path, packing: Literal["concat", "best_fit"]
+) -> None:
+    mixed = DataConfig(seq_len=24, batch_size=2, packing=packing, weights=(("news", 1.0), ("fables", 2.0)))
+    corpus = Corpus.open(tokens, mixed)
+    samples = corpus.sampler(3).samples(0, 200)
+    whole = corpus.read(samples)
+    rows = [corpus.read(samples.part(k, k + 1)) for k in range(200)]
+    assert np.array_equal(whole.tokens, np.concatenate([row.tokens for row in rows]))
+    assert np.array_equal(whole.labels, np.concatenate([row.labels for row in rows]))
+    assert whole.n_labels == corpus.count_labels(samples)
 
 
 def test_less_than_a_batch_is_refused_with_the_figures(tmp_path: Path) -> None:
