@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,11 @@ BY_C4 = {"n_c4_bad_words": pa.int32()}
 BY_SENTENCES = {"n_toxicity_sentences": pa.int32(), "n_toxic_sentences": pa.int32(), "toxicity_score": pa.float32()}
 OF_NSFW = {"n_nsfw_sentences": pa.int32(), "nsfw_score": pa.float32()}
 DEFAULT_MIN_SENTENCE_SCORE = 0.7
+_LISTS, _SENTENCES = ("lexicon", "c4", "c4/tfds"), ("classifier", "model")
+USED_BY = {
+    "lexicon": _LISTS, "min_toxic_words": ("lexicon",), "max_toxic_word_frac": ("lexicon",),
+    "min_sentence_score": _SENTENCES, "min_toxic_sentences": _SENTENCES, "max_toxic_sentence_frac": _SENTENCES,
+}  # fmt: skip
 
 
 @stage(
@@ -88,6 +94,12 @@ class Toxicity:
         for name in ("max_toxic_word_frac", "min_sentence_score", "max_toxic_sentence_frac"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError(f"toxicity: {name} is {getattr(self, name)}, allowed: 0 to 1")
+        for field in dataclasses.fields(self):
+            methods = USED_BY.get(field.name, (self.method,))
+            if self.method not in methods and getattr(self, field.name) != field.default:
+                raise InputError(
+                    f"toxicity: {field.name} has no effect with method {self.method}, only with {', '.join(methods)}"
+                )
         if (self.method == "model") != (self.model is not None):
             raise InputError("toxicity: method model needs a model, and a model needs method: model")
         if (self.method == "model") != bool(self.labels or self.nsfw_labels):

@@ -128,6 +128,14 @@ def test_wrong_parameters_are_refused() -> None:
         Toxicity(min_toxic_words=0)
     with pytest.raises(InputError, match="max_toxic_word_frac"):
         Toxicity(max_toxic_word_frac=2)
+    for method, name, value in (
+        ("classifier", "lexicon", ("de",)),
+        ("lexicon", "min_sentence_score", 0.3),
+        ("c4", "max_toxic_word_frac", 0.5),
+        ("classifier", "min_toxic_words", 1),
+    ):
+        with pytest.raises(InputError, match=f"{name} has no effect with method {method}, only with"):
+            Toxicity(method=method, **{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("unit", ["fuck ", "two girls ", "big ", "乳", "ア", "a", "씨발"])
