@@ -18,6 +18,8 @@ from train.trace import Seen, TracedDocument, trace_document, trace_step
 
 __all__ = ["Plan", "Summary", "eval", "export", "generate", "resume", "trace", "train"]
 
+_FREE_OF_WEIGHTS = ("dropout", "rope_theta", "norm_eps", "init_std")  # of a model; weights serve with any other value
+
 PLAN_MFU = 0.4  # llm-foundry's table for H100s: 0.35 to 0.46 for models of 760M to 7B parameters
 
 
@@ -86,13 +88,20 @@ def configure(
         "optim": {"learning_rate": learning_rate},
         "loop": {"steps": steps, "seed": seed, "device": device},
     }
+    set_by_hand = parse_settings(settings)
+    network: dict[str, Any] = {}
     if init is not None:
         from train.export import read_weights
 
-        named["model"] = dataclasses.asdict(read_weights(Path(init))[0])  # its shape, whatever the preset says
+        network = dataclasses.asdict(read_weights(Path(init))[0])  # whatever the preset says
         named["loop"]["init_from"] = os.path.abspath(init)
     given = {section: {k: v for k, v in values.items() if v is not None} for section, values in named.items()}
-    chosen = build_config(preset or str(overrides.get("preset", "tiny")), overrides, parse_settings(settings), given)
+    chosen = build_config(
+        preset or str(overrides.get("preset", "tiny")), {"model": network}, overrides, set_by_hand, given
+    )
+    for name, value in network.items():
+        if name not in _FREE_OF_WEIGHTS and getattr(chosen.model, name) != value:
+            raise ConfigError(f"model.{name} is {getattr(chosen.model, name)}, but the weights at {init} have {value}")
     refuse_missing(chosen.loop)
     return chosen
 

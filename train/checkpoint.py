@@ -50,6 +50,7 @@ class Progress:
     seed: int
     sampler_version: int
     manifest_sha256: str
+    skipped: int = 0  # updates left out because fp16 gradients overflowed
 
 
 def save_checkpoint(
@@ -154,12 +155,17 @@ def newest_whole(folder: Path) -> tuple[Path, Progress] | None:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """Return the checkpoint at `path`: the folder itself, or the latest one of a run; raises CheckpointError."""
+    """Return the whole checkpoint at `path`: the folder itself, or the newest of a run whose files are what they were.
+
+    A damaged one of a run is passed over with a notice. Raises CheckpointError when there is none, and for a checkpoint
+    that is named itself and damaged.
+    """
     if (path / "state.json").is_file():
+        read_progress(path)
         return path
     for folder in (path / "checkpoints", path / "train" / "checkpoints", path):
-        if (found := latest_checkpoint(folder)) is not None:
-            return found
+        if (found := newest_whole(folder)) is not None:
+            return found[0]
     raise CheckpointError(f"{path} holds no checkpoint; give a checkpoint folder or the folder of a training run")
 
 
@@ -190,11 +196,11 @@ def read_progress(checkpoint: Path) -> Progress:
         path = checkpoint / name
         if not path.is_file() or name not in sums or _sha256(path) != sums[name]:
             raise CheckpointError(f"{path} is missing, damaged or foreign")
-    names = [field.name for field in dataclasses.fields(Progress)]
-    missing = [name for name in names if name not in state]
+    fields = dataclasses.fields(Progress)
+    missing = [field.name for field in fields if field.name not in state and field.default is dataclasses.MISSING]
     if missing:
         raise CheckpointError(f"{checkpoint / 'state.json'} is damaged: it lacks {missing[0]}")
-    return Progress(**{name: state[name] for name in names})
+    return Progress(**{field.name: state[field.name] for field in fields if field.name in state})
 
 
 def read_scaler(checkpoint: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.checkpoint import find_checkpoint, load_tensors, read_config, read_progress, save_tensors
+from train.checkpoint import find_checkpoint, load_tensors, read_config, save_tensors
 from train.config import GPT2, ModelConfig
 from train.errors import CheckpointError, ConfigError
 from train.model import Decoder
@@ -41,10 +41,9 @@ _QKV = ("q_proj", "k_proj", "v_proj")
 def export_checkpoint(checkpoint: Path, out: Path) -> Path:
     """Write a checkpoint as a folder for `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer`; return it.
 
-    Raises ConfigError for a network that no family of `transformers` has, and for an `out` that is not empty;
-    CheckpointError for a damaged checkpoint.
+    `find_checkpoint` must have found it whole. Raises ConfigError for a network that no family of `transformers` has,
+    and for an `out` that is not empty.
     """
-    read_progress(checkpoint)
     config = read_config(checkpoint)
     described = describe(config.model, config.data.seq_len)
     tensors = to_transformers(config.model, load_tensors(checkpoint, "model"))
@@ -227,28 +226,34 @@ def read_exported(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
 
 
 def read_weights(path: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
-    """Return the network and weights of a checkpoint, the latest one of a run, or a folder made for `transformers`."""
-    if (path / "config.json").is_file() and not (path / "state.json").is_file():
-        return read_exported(path)
-    checkpoint = find_checkpoint(path)
-    read_progress(checkpoint)
-    return read_config(checkpoint).model, load_tensors(checkpoint, "model")
+    """Return the network and weights of a checkpoint, the newest one of a run, or a folder made for `transformers`."""
+    return _read(_weights_at(path))
 
 
-def load_weights(model: Decoder, path: Path) -> None:
-    """Fill a model with the weights found at `path`. Raises CheckpointError where they are of another shape."""
-    _, tensors = read_weights(path)
+def load_weights(model: Decoder, path: Path) -> bytes | None:
+    """Fill a model with the weights found at `path`; return the tokenizer.json beside them, None where there is none.
+
+    Raises CheckpointError where they are of another shape.
+    """
+    place = _weights_at(path)
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(_read(place)[1])
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit the model: {str(error).splitlines()[-1].strip()}") from error
+    tokenizer = place / "tokenizer.json"
+    return tokenizer.read_bytes() if tokenizer.is_file() else None
 
 
-def tokenizer_of(path: Path) -> bytes | None:
-    """Return the tokenizer.json beside the weights at `path`, None where there is none."""
-    exported = (path / "config.json").is_file() and not (path / "state.json").is_file()
-    file = (path if exported else find_checkpoint(path)) / "tokenizer.json"
-    return file.read_bytes() if file.is_file() else None
+def _weights_at(path: Path) -> Path:
+    return path if _is_exported(path) else find_checkpoint(path)
+
+
+def _is_exported(path: Path) -> bool:
+    return (path / "config.json").is_file() and not (path / "state.json").is_file()
+
+
+def _read(place: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
+    return read_exported(place) if _is_exported(place) else (read_config(place).model, load_tensors(place, "model"))
 
 
 def _gpt2_names(config: ModelConfig) -> Iterator[tuple[str, str]]:

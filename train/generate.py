@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from train.attention import KVCache
-from train.checkpoint import load_tensors, read_config, read_progress
+from train.checkpoint import load_tensors, read_config
 from train.device import choose_device
 from train.errors import ConfigError
 from train.model import Decoder
@@ -54,8 +54,7 @@ class Drawing:
 
 
 def load_model(checkpoint: Path, device: torch.device) -> Decoder:
-    """Return the model of a checkpoint, ready to predict, after its checksums were compared."""
-    read_progress(checkpoint)
+    """Return the model of a checkpoint that `find_checkpoint` found whole, ready to predict."""
     model = Decoder(read_config(checkpoint).model)
     model.load_state_dict(load_tensors(checkpoint, "model"))
     return model.to(device).eval()

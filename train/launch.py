@@ -19,7 +19,7 @@ from train.errors import ConfigError, DataError, Stopped
 from train.loop import Trainer
 from train.model import Decoder
 from train.overrides import first_difference
-from train.parallel import joined
+from train.parallel import World, joined
 from train.runfolder import DataChange, RunCard, RunFolder, read_card, write_card
 from train.summary import Summary, summarise, write_page
 
@@ -38,25 +38,31 @@ def launch(
     shards: unless that is allowed, which is then noted in `run.json`. Raises Stopped when the disk is full.
     """
     with joined(config.loop.device) as world, _in_need_of_room():
-        corpus = Corpus.open(tokens, config.data)
-        config = with_vocabulary(config, corpus.shards.manifest)
-        with folder.locked() if world.leads else nullcontext():
-            checked = _check_folder(folder, config, corpus, allow_data_change, extends) if world.leads else None
-            started = world.same(checked)
-            found = world.same(newest_whole(folder.checkpoints) if world.leads and started else None)
-            if extends and world.leads:
-                _extend(folder, config.loop.steps, found[1].step if found else 0)
-            if found is not None and found[1].step >= config.loop.steps:
-                return _already_done(folder, config, corpus, found[0])
-            trainer = Trainer(folder, config, corpus, world, starts=found is None)
-            if world.leads:
-                _keep_card(folder, config, corpus, found[1].step if found else 0)
-                log_packing(corpus)
-            if found is not None:
-                former_data = world.same(_former_data(folder) if world.leads else [])
-                trainer.restore(found[0], found[1], former_data)
-            trainer.run()
-            return trainer.summary()
+        return _train(tokens, folder, config, world, allow_data_change, extends)  # by itself, so that it leaves nothing
+
+
+def _train(
+    tokens: Path, folder: RunFolder, config: TrainConfig, world: World, allow_data_change: bool, extends: bool
+) -> Summary:
+    corpus = Corpus.open(tokens, config.data)
+    config = with_vocabulary(config, corpus.shards.manifest)
+    with folder.locked() if world.leads else nullcontext():
+        checked = _check_folder(folder, config, corpus, allow_data_change, extends) if world.leads else None
+        started = world.same(checked)
+        found = world.same(newest_whole(folder.checkpoints) if world.leads and started else None)
+        if extends and world.leads:
+            _extend(folder, config.loop.steps, found[1].step if found else 0)
+        if found is not None and found[1].step >= config.loop.steps:
+            return _already_done(folder, config, corpus, found[0])
+        trainer = Trainer(folder, config, corpus, world, starts=found is None)
+        if world.leads:
+            _keep_card(folder, config, corpus, found[1].step if found else 0)
+            log_packing(corpus)
+        if found is not None:
+            former_data = world.same(_former_data(folder) if world.leads else [])
+            trainer.restore(found[0], found[1], former_data)
+        trainer.run()
+        return trainer.summary()
 
 
 @contextmanager
@@ -159,7 +165,10 @@ def _check_folder(
     difference = first_difference(config, with_steps(card.config, config.loop.steps) if extends else card.config)
     if difference is not None:
         hint = "; `resume --steps` changes the number of steps" if difference.startswith("loop.steps") else ""
-        raise ConfigError(f"{folder.path} holds a run with another {difference}; give another folder{hint}")
+        raise ConfigError(
+            f"{folder.path} holds a run with another {difference}, which cannot change within a run; "
+            f"give another folder{hint}"
+        )
     if not allow_data_change:
         refuse_other_shards(card, corpus, "; --allow-data-change goes on with these, and notes it")
     return True

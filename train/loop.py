@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ from train.data import Batch, Corpus
 from train.device import choose_autocast
 from train.errors import CheckpointError, DataError, Diverged
 from train.evals import HeldOut, evaluate
-from train.export import load_weights, tokenizer_of
+from train.export import load_weights
 from train.meter import Meter
 from train.metrics import MetricsLog
 from train.model import Decoder, init_weights
@@ -51,7 +52,7 @@ class StepLoss:
     """What one step measured."""
 
     loss: float  # nats per token
-    grad_norm: float  # before clipping; 0 where fp16 gradients overflowed and the update was left out
+    grad_norm: float | None  # before clipping; None where fp16 gradients overflowed and the update was left out
     n_tokens: int
 
 
@@ -73,9 +74,8 @@ class Trainer:
         self.model = Decoder(config.model, backend, loop.recompute)
         init_weights(self.model, loop.seed)
         if loop.init_from and starts:
-            load_weights(self.model, Path(loop.init_from))
-            theirs, ours = tokenizer_of(Path(loop.init_from)), (corpus.shards.folder / "tokenizer.json").read_bytes()
-            if world.leads and theirs not in (None, ours):
+            theirs = load_weights(self.model, Path(loop.init_from))
+            if world.leads and theirs not in (None, (corpus.shards.folder / "tokenizer.json").read_bytes()):
                 log.warning("%s has another tokenizer.json than the token shards", loop.init_from)
         self.model.to(self.device)
         self.n_params = self.model.n_params()
@@ -151,18 +151,18 @@ class Trainer:
         waited_s = time.perf_counter() - started
         n_labels = self.corpus.count_labels(self._samples(step))
         result, asked_to_stop = self._train(batch, n_labels, stop.received is not None)
-        self.progress = Progress(
-            step + 1,
-            self.progress.consumed_samples + self.config.data.batch_size,
-            self.progress.trained_tokens + result.n_tokens,
-            self.progress.seed,
-            SAMPLER_VERSION,
-            self.progress.manifest_sha256,
+        self.progress = replace(
+            self.progress,
+            step=step + 1,
+            consumed_samples=self.progress.consumed_samples + self.config.data.batch_size,
+            trained_tokens=self.progress.trained_tokens + result.n_tokens,
+            skipped=self.progress.skipped + (result.grad_norm is None),
         )
         took_s = time.perf_counter() - started
         if metrics is not None:
-            row = {"step": step + 1, "loss": result.loss, "learning_rate": learning_rate, "grad_norm": result.grad_norm}
-            row |= {"n_tokens": self.progress.trained_tokens}
+            row: dict[str, Any] = {"step": step + 1, "loss": result.loss, "learning_rate": learning_rate}
+            row |= {"grad_norm": result.grad_norm, "n_tokens": self.progress.trained_tokens}
+            row |= {"skipped": self.progress.skipped} if self.scaler.is_enabled() else {}
             row |= self.meter.step(result.loss, result.n_tokens, took_s, waited_s)
             metrics.add(row)
             self.shown.step(row)
@@ -209,7 +209,7 @@ class Trainer:
         overflowed = self._overflowed(loss_nats, grad_norm)
         self.optimizers.step(self.scaler, leave_out=overflowed)
         self.optimizers.zero_grad()
-        return StepLoss(loss_nats, 0.0 if overflowed else grad_norm, n_labels), n_asked > 0
+        return StepLoss(loss_nats, None if overflowed else grad_norm, n_labels), n_asked > 0
 
     def _overflowed(self, loss_nats: float, grad_norm: float) -> bool:
         """Say whether fp16 gradients overflowed, which the next scale may mend; raise Diverged for anything worse."""
@@ -261,7 +261,8 @@ class Trainer:
         if self.saved_step == self.progress.step:
             return
         tokenizer = self.corpus.shards.folder / "tokenizer.json"
-        tensors = {"model": self.model.state_dict(), "optimizer": self.optimizers.tensors()}
+        moments = self.optimizers.tensors() or self.optimizers.blank_tensors()  # before the first update they are zeros
+        tensors = {"model": self.model.state_dict(), "optimizer": moments}
         scaler = self.scaler.state_dict() if self.scaler.is_enabled() else None
         save_checkpoint(self.folder.checkpoints, tensors, self.config, self.progress, tokenizer, self.world, scaler)
         self.saved_step = self.progress.step

@@ -14,10 +14,12 @@ from train.config import PRESETS, DataConfig, LoopConfig, ModelConfig, OptimConf
 from train.errors import ConfigError
 
 _SECTIONS: dict[str, type[Any]] = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig, "loop": LoopConfig}
+# May change within a run. Those of the first line say how an update is computed, and change it by rounding only (and
+# where dropout falls); precision changes it by more.
 _HARMLESS = frozenset(
     {
-        "device", "compile", "checkpoint_every", "keep_checkpoints",
-        "sample_prompts", "measure_matmul", "tensorboard", "wandb_project",
+        "device", "compile", "parallel", "micro_batch_size", "recompute", "attention",
+        "checkpoint_every", "keep_checkpoints", "sample_prompts", "measure_matmul", "tensorboard", "wandb_project",
     }
 )  # fmt: skip
 
@@ -92,7 +94,7 @@ def from_dict(plain: Mapping[str, Any]) -> TrainConfig:
 def first_difference(ours: TrainConfig, theirs: TrainConfig) -> str | None:
     """Name the first option that makes two runs differ, as `section.option (ours, theirs)`; None when there is none.
 
-    Options that decide only where a run computes and what it keeps do not count.
+    Options that decide only where and how a run computes, and what it keeps, do not count.
     """
     left, right = to_dict(ours), to_dict(theirs)
     for section in _SECTIONS:

@@ -5,10 +5,13 @@ One process needs none of it. Several, started by `torchrun`, talk through NCCL 
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,6 +23,14 @@ from train.device import choose_device
 from train.errors import ConfigError, PeerLost
 from train.model import Decoder
 
+# What torch says when another process is gone: gloo's and the store's words, then NCCL's (ncclRemoteError in its guide,
+# a watchdog's timeout and an aborted communicator in ProcessGroupNCCL). Where NCCL's watchdog finds out first, it ends
+# the process by itself, as TORCH_NCCL_ASYNC_ERROR_HANDLING has it by default.
+_LOST = (
+    "closed by peer", "connection reset", "broken pipe", "connection was likely closed", "timed out waiting",
+    "ncclremoteerror", "collective operation timeout", "communicator was aborted",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class World:
@@ -28,6 +39,7 @@ class World:
     rank: int
     size: int
     device: torch.device
+    meshes: list[Any] = field(default_factory=list)  # over which a model was cut
 
     @property
     def leads(self) -> bool:
@@ -58,7 +70,8 @@ class World:
 def joined(device: str) -> Iterator[World]:
     """Join the processes that torchrun started, or stand alone.
 
-    Raises ConfigError for a device that is not there, PeerLost when another process ends before this one.
+    Raises ConfigError for a device that is not there, PeerLost when another process ends before this one. What was
+    trained within must be let go of within: see `_part`.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -72,16 +85,43 @@ def joined(device: str) -> Iterator[World]:
         torch.cuda.set_device(found)
     own = not dist.is_initialized()
     if own:
+        # Its functions have the group there is when it is imported as a default: DDP and checkpoints import it later,
+        # and then it would hold ours for good.
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("nccl" if found.type == "cuda" else "gloo")
+    world = World(dist.get_rank(), dist.get_world_size(), found)
     try:
-        yield World(dist.get_rank(), dist.get_world_size(), found)
-    except RuntimeError as error:
-        if "closed by peer" not in str(error) and "Connection reset" not in str(error):
-            raise
-        raise PeerLost("another process ended; the same command goes on from the last checkpoint") from error
+        yield world
+    except BaseException as error:
+        causes = list(_causes(error))
+        for cause in causes:
+            traceback.clear_frames(cause.__traceback__)  # they hold the model, which holds the group
+        if any(isinstance(e, RuntimeError) and any(w in str(e).lower() for w in _LOST) for e in causes):
+            raise PeerLost(
+                "another process ended or does not answer; the same command goes on from the last checkpoint"
+            ) from error
+        raise
     finally:
         if own:
-            dist.destroy_process_group()
+            _part(world)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _part(world: World) -> None:
+    """Leave the other processes, and end the threads that talk to them.
+
+    They live as long as anything holds the group. One that lets go of a tensor while Python shuts down aborts the
+    process: of ten that left with sums under way, four did.
+    """
+    for mesh in world.meshes:  # torch's caches keep them for good
+        mesh._pg_registry.clear()
+    gc.collect()
+    dist.destroy_process_group()
 
 
 class TokenLosses(nn.Module):
@@ -113,9 +153,8 @@ def spread(model: Decoder, world: World, loop: LoopConfig) -> nn.Module:
 
         ids = [world.device.index] if world.device.type == "cuda" else None
         return DistributedDataParallel(losses, device_ids=ids, gradient_as_bucket_view=True)
-    shard(
-        model, dist.device_mesh.init_device_mesh(world.device.type, (world.size,)), loop.precision_on(world.device.type)
-    )
+    world.meshes.append(dist.device_mesh.init_device_mesh(world.device.type, (world.size,)))
+    shard(model, world.meshes[-1], loop.precision_on(world.device.type))
     return losses
 
 

@@ -131,6 +131,8 @@ def describe(rows: Sequence[Row]) -> str:
         parts.append(f"MFU {_mean(rows, 'mfu_frac'):.1%}")
     if "matmul_frac" in rows[-1]:
         parts.append(f"{_mean(rows, 'matmul_frac'):.1%} of matmul")
+    if rows[-1].get("skipped"):
+        parts.append(f"{rows[-1]['skipped']:,} skipped")
     if "data_wait_frac" in rows[-1]:
         parts.append(f"data wait {_mean(rows, 'data_wait_frac'):.1%}")
     if "memory_bytes" in rows[-1]:

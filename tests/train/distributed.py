@@ -1,39 +1,96 @@
-"""A program for torchrun: train the micro model on the ranks it is given, and write what came of it."""
+"""Runs of the micro model, one after another on one process or several, and what each process saw of them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from tests.train.micro import SETTINGS
 from train import api
+from train.data import Batch
+from train.errors import TrainError
+from train.loop import Trainer
+
+OPTIONS: dict[str, Any] = {"steps": 6, "batch_size": 8, "seq_len": 32, "learning_rate": 0.01, "device": "cpu"}
+HARD, SOFT = "hard", "soft"
 
 
-def crash_after(step: int) -> None:
-    """Let the process die once the checkpoint of a step is whole."""
-    from train.loop import Trainer
+class Crash(BaseException):
+    """Stands for a process that is gone: nothing catches it."""
 
-    real = Trainer._save
 
-    def dying(self: Trainer) -> None:
-        real(self)
-        if self.progress.step == step:
+def run(
+    tokens: Path, out: Path, *settings: str, crash: str = "", after: int = 0, dies: int = -1, **options: Any
+) -> str:
+    """Train in `out` and write what this process did to `<out>.rank<N>.json`; return the error that ended it, if any.
+
+    After the checkpoint of step `after` all processes crash; process `dies` does in the middle of step `after`.
+    """
+    rank = int(os.environ.get("RANK", "0"))
+    error, rows = "", dict[int, list[str]]()
+    with _patched(rows, crash, after, dies == rank):
+        try:
+            api.train(tokens, out, settings=(*SETTINGS, *settings), **{**OPTIONS, **options})
+        except (TrainError, Crash) as caught:
+            error = f"{type(caught).__name__}: {caught}"
+    seen = {"error": error, "rows": rows, "threads": gloo_threads()}
+    out.with_name(f"{out.name}.rank{rank}.json").write_text(json.dumps(seen))
+    return error
+
+
+def gloo_threads() -> list[str]:
+    """Return the names of the threads that talk to other processes."""
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+    return [name for name in names if "gloo" in name]
+
+
+@contextmanager
+def _patched(rows: dict[int, list[str]], crash: str, after: int, dies: bool) -> Iterator[None]:
+    """Note which rows this process trains on in each step, and crash where told to."""
+    real_train, real_save = Trainer._train, Trainer._save
+
+    def train(self: Trainer, batch: Batch, *given: Any) -> Any:
+        if dies and self.progress.step == after:
             os._exit(9)
+        pairs = zip(batch.tokens, batch.labels, strict=True)
+        rows[self.progress.step] = [hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest() for x, y in pairs]
+        return real_train(self, batch, *given)
 
-    Trainer._save = dying  # type: ignore[method-assign]
+    def save(self: Trainer) -> None:
+        real_save(self)
+        if crash and self.progress.step == after:
+            if crash == HARD:
+                os._exit(9)
+            raise Crash
+
+    Trainer._train, Trainer._save = train, save  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Trainer._train, Trainer._save = real_train, real_save  # type: ignore[method-assign]
 
 
 def main() -> None:
+    """Do the runs of a JSON file: lists of a folder, settings, and keywords of `run`.
+
+    Processes of torchrun are one group for all the runs; others join for each, at the `port` that is given with it.
+    """
     torch.set_num_threads(1)
-    if "CRASH_AFTER" in os.environ:
-        crash_after(int(os.environ["CRASH_AFTER"]))
-    tokens, out, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-    settings = (*SETTINGS, *options.pop("settings", ()))
-    api.train(tokens, out, device="cpu", seq_len=32, settings=settings, **options)
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        dist.init_process_group("gloo")
+    tokens, runs = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    for out, settings, options in runs:
+        os.environ["MASTER_PORT"] = options.pop("port", os.environ["MASTER_PORT"])
+        run(tokens, Path(out), *settings, **options)
 
 
 if __name__ == "__main__":

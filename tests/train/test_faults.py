@@ -18,9 +18,9 @@ from curate.errors import InputError
 from curate.shards import TokenShards
 from tests.train.corpus import fables, write_tokens
 from tests.train.micro import micro_config, micro_model
-from tests.train.test_loop import ALONE, assert_same_run, train_micro
+from tests.train.test_loop import ALONE, assert_same_run, train_micro, weights_of
 from train import api
-from train.checkpoint import read_progress
+from train.checkpoint import find_checkpoint, read_progress
 from train.config import LoopConfig, OptimConfig
 from train.errors import CheckpointError, ConfigError, Diverged, PeerLost, Stopped
 from train.generate import Drawing
@@ -29,6 +29,7 @@ from train.metrics import read_metrics
 from train.model import Decoder, init_weights
 from train.optim import Optimizers
 from train.parallel import joined
+from train.progress import describe
 from train.runfolder import RunFolder, read_card
 
 EVERY = ("loop.checkpoint_every=3",)
@@ -104,7 +105,39 @@ def test_gradients_that_overflow_at_every_scale_end_the_run(tokens: Path, tmp_pa
     with pytest.raises(Diverged, match="gradient norm"):
         trainer.run()
     assert all(torch.equal(p, was) for p, was in zip(trainer.model.parameters(), before, strict=True))
-    assert 25 < len(read_metrics(tmp_path / "metrics.jsonl")) < 40  # 2^16 halved down to 1e-4
+    rows = [row for row in read_metrics(tmp_path / "metrics.jsonl") if "loss" in row]
+    assert 25 < len(rows) < 40  # 2^16 halved down to 1e-4
+    assert {row["grad_norm"] for row in rows} == {None}
+    assert [row["skipped"] for row in rows] == [row["step"] for row in rows]
+    assert f"  {len(rows)} skipped  " in describe(rows)
+
+
+def test_updates_left_out_are_counted_over_a_restart(tokens: Path, tmp_path: Path) -> None:
+    """The first scales are too large by far, and tried again from where they were."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(torch.amp.GradScaler, "__init__", _scaler_from(2.0**40))
+        for steps in (3, 6):
+            crash_before_step(patched, steps)
+            with pytest.raises(MemoryError):
+                train_micro(tokens, tmp_path / "run", "loop.precision=fp16", "loop.checkpoint_every=1", steps=60)
+            patched.undo()
+            patched.setattr(torch.amp.GradScaler, "__init__", _scaler_from(2.0**40))
+    rows = [row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if "loss" in row]
+    assert [(row["grad_norm"], row["skipped"]) for row in rows] == [(None, n) for n in range(1, 7)]
+    assert read_progress(find_checkpoint(tmp_path / "run")).skipped == 6
+    state = find_checkpoint(tmp_path / "run") / "state.json"
+    older = {name: value for name, value in json.loads(state.read_text()).items() if name != "skipped"}
+    state.write_text(json.dumps(older))  # as it was before they were counted
+    assert read_progress(state.parent).skipped == 0
+
+
+def _scaler_from(scale: float) -> Any:
+    real = torch.amp.GradScaler.__init__
+
+    def init(self: torch.amp.GradScaler, device: str, *, enabled: bool) -> None:
+        real(self, device, init_scale=scale, enabled=enabled)
+
+    return init
 
 
 @pytest.mark.parametrize("n_bytes", [1_000, 2_500])
@@ -148,6 +181,60 @@ def test_weights_to_start_from_are_not_needed_again(tokens: Path, tmp_path: Path
             train_micro(tokens, tmp_path / "run", *EVERY, steps=6, init=first.run)
     shutil.rmtree(first.run)
     assert_same_run(api.resume(tmp_path / "run"), straight)
+
+
+def test_what_only_says_how_to_compute_may_change_within_a_run(tokens: Path, tmp_path: Path) -> None:
+    straight = train_micro(tokens, tmp_path / "straight", *EVERY, steps=8)
+    more = ("data.micro_batch_size=2", "loop.recompute=full", "loop.parallel=fsdp", "loop.attention=sdpa")
+    with pytest.MonkeyPatch.context() as patched:
+        crash_before_step(patched, 4)
+        with pytest.raises(MemoryError):
+            train_micro(tokens, tmp_path / "run", *EVERY, steps=8)
+    with pytest.raises(
+        ConfigError, match=r"another loop.precision \(bf16, there auto\), which cannot change within a run"
+    ):
+        train_micro(tokens, tmp_path / "run", *EVERY, "loop.precision=bf16", steps=8)
+    resumed = train_micro(tokens, tmp_path / "run", *EVERY, *more, steps=8)
+    ours, theirs = weights_of(resumed), weights_of(straight)
+    assert all((ours[name] - theirs[name]).norm() <= 1e-5 * theirs[name].norm() for name in theirs)
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
+def test_a_damaged_checkpoint_is_passed_over_by_all_that_read_a_run(
+    tokens: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str
+) -> None:
+    run = train_micro(tokens, tmp_path / "run", *EVERY, steps=6).run
+    before, newest = run / "checkpoints" / "step-0000003", run / "checkpoints" / "step-0000006"
+    file = next((newest / "model").iterdir())
+    content = file.read_bytes()
+    if harm == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(content[:-1] if harm == "cut" else bytes([*content[:-1], content[-1] ^ 1]))
+    answers: dict[str, Any] = {
+        "generate": lambda path: api.generate(path, "The", max_new_tokens=5),
+        "eval": lambda path: api.eval(path, tokens=tokens),
+        "export": lambda path: (api.export(path, tmp_path / f"{path.name}-hf") / "model.safetensors").read_bytes(),
+        "init": lambda path: train_micro(tokens, tmp_path / f"from-{path.name}", init=path, steps=1).last_loss,
+    }
+    for name, answer in answers.items():
+        caplog.clear()
+        assert answer(run) == answer(before), name
+        said = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+        assert any(file.name in line and "going back to the checkpoint before it" in line for line in said), name
+        with pytest.raises(CheckpointError, match="is missing, damaged or foreign"):
+            answer(newest)  # named itself, it is not replaced by another
+
+
+def test_settings_win_over_weights_to_start_from_where_these_leave_a_choice(tokens: Path, tmp_path: Path) -> None:
+    run = train_micro(tokens, tmp_path / "run", steps=1).run
+    more = train_micro(tokens, tmp_path / "more", "model.dropout=0.1", "model.rope_theta=5e4", init=run, steps=1).run
+    card = read_card(RunFolder(more))
+    assert card is not None
+    assert (card.config.model.dropout, card.config.model.rope_theta, card.config.model.n_layers) == (0.1, 5e4, 2)
+    for setting, said in (("n_layers=3", "n_layers is 3, but the weights at .* have 2"), ("n_heads=2", "n_heads is 2")):
+        with pytest.raises(ConfigError, match=f"^model.{said}"):
+            train_micro(tokens, tmp_path / "other", f"model.{setting}", init=run, steps=1)
 
 
 def test_a_run_that_trains_elsewhere_is_not_given_other_steps(tokens: Path, tmp_path: Path) -> None:
@@ -223,12 +310,25 @@ def test_what_all_processes_find_wrong_is_said_once(
     assert capsys.readouterr().err == said
 
 
-def test_a_process_that_is_lost_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[pair.cc:553] Connection closed by peer [127.0.0.1]:40151",
+        "[unbound_buffer.cc:81] Timed out waiting 1800000ms for recv operation to complete",
+        "Failed to recv, got 0 bytes. Connection was likely closed. Did the remote server shutdown or crash?",
+        "ncclRemoteError: A call failed possibly due to a network error or a remote process exiting prematurely.",
+        "[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=3, OpType=ALLREDUCE)",
+        "NCCL communicator was aborted on rank 0.",
+    ],
+)
+def test_a_process_that_is_lost_ends_the_others(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "get_rank", lambda: 1)
     monkeypatch.setattr(dist, "get_world_size", lambda: 2)
     with pytest.raises(PeerLost, match="another process ended"), joined("cpu"):
-        raise RuntimeError("[pair.cc:553] Connection closed by peer [127.0.0.1]:40151")
+        raise RuntimeError(words)
+    with pytest.raises(PeerLost), joined("cpu"):
+        raise CheckpointError("cannot read") from RuntimeError(words)
     with pytest.raises(RuntimeError, match="shapes"), joined("cpu"):
         raise RuntimeError("shapes differ")

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 
+from curate.shards import TokenShards
 from tests.helpers import ROOT
 from tests.train.corpus import fables, write_tokens
 from tests.train.micro import SETTINGS, micro_config
@@ -88,8 +89,12 @@ def lost_labels(tokens: Path, run: Path) -> int:
 
 
 def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
-    folder = write_tokens(tmp_path / "tokens", {"web": fables(2, seed=5)}, n_held_out=0)
-    summary = train_micro(folder, tmp_path / "run", steps=200, seq_len=64, batch_size=2, learning_rate=0.02)
+    """The shards hold two windows, which are the batch of every step."""
+    folder = write_tokens(tmp_path / "tokens", {"web": fables(1, seed=5)}, n_held_out=0)
+    seq_len = len(TokenShards.open(folder).stream("web", "train")) // 2
+    options: dict[str, Any] = {"steps": 120, "batch_size": 2, "seq_len": seq_len, "learning_rate": 0.02}
+    summary = train_micro(folder, tmp_path / "run", **options)
+    assert summary.epochs == pytest.approx(options["steps"], rel=0.02)
     assert summary.last_loss < 0.05
     assert summary.held_out_nats == {}
 
