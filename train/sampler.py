@@ -21,6 +21,7 @@ SAMPLER_VERSION = 1  # stored in checkpoints; a change of the order of samples, 
 BLOCK = 1_024
 CHUNK = 8_192  # samples computed at once and kept, at most: a few at a time cost as much as a thousand
 ROUNDS = 6
+SMALL_DOMAIN = 1_024
 
 Indices = NDArray[np.int64]
 
@@ -54,10 +55,14 @@ def _walked(index: Indices, n: int, key: Sequence[int], network: Callable[..., N
         raise ValueError(f"indices must lie in [0, {n})")
     half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
     round_keys = _round_keys(key)
+    domain = 1 << (2 * half_bits)
+    table = None
+    if domain <= max(SMALL_DOMAIN, 4 * len(index)):  # all of it at once costs less than a walk of many short steps
+        table = network(np.arange(domain, dtype=np.uint64), half_bits, round_keys)
     out = index.astype(np.uint64)
     outside = np.arange(len(out))
-    while len(outside):  # on average at most 4 rounds: the domain is under 4 n
-        walked = network(out[outside], half_bits, round_keys)
+    while len(outside):  # on average at most 4 rounds: the domain is at most 4 n
+        walked = network(out[outside], half_bits, round_keys) if table is None else table[out[outside]]
         out[outside] = walked
         outside = outside[walked >= n]
     return out.astype(np.int64)
