@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +15,11 @@ from train.overrides import build_config, parse_settings, read_overrides
 from train.plan import Plan
 from train.runfolder import RunCard, RunFolder, read_card
 from train.summary import Summary
-from train.trace import Seen, TracedDocument, trace_document, trace_step
+from train.trace import Seen, TracedDocument, kept_from_training, trace_document, trace_step
 
 __all__ = ["Plan", "Summary", "eval", "export", "generate", "resume", "trace", "train"]
 
+log = logging.getLogger("train")
 _FREE_OF_WEIGHTS = ("dropout", "rope_theta", "norm_eps", "init_std")  # of a model; weights serve with any other value
 
 PLAN_MFU = 0.4  # llm-foundry's table for H100s: 0.35 to 0.46 for models of 760M to 7B parameters
@@ -60,6 +62,8 @@ def train(
         return plan_run(Path(tokens), chosen, ranks=ranks, device=plan_device, mfu=plan_mfu, out=where)
     if out is None:
         raise ConfigError("give -o FOLDER for the run, or --plan")
+    if (ranks, plan_device, plan_mfu) != (None, None, PLAN_MFU):
+        raise ConfigError("--ranks, --plan-device and --plan-mfu are for --plan; torchrun starts several processes")
     from train.launch import launch
 
     return launch(Path(tokens), RunFolder(Path(out)), chosen, allow_data_change)
@@ -118,8 +122,7 @@ def resume(
     from train.device import choose_device
     from train.launch import launch, with_steps
 
-    folder = RunFolder(Path(run))
-    card = _card_of(folder)
+    folder, card = _run_at(Path(run))
     choose_device(device or "auto")  # a wrong one is refused before the number of steps is written
     config = card.config if steps is None else with_steps(card.config, steps)
     if device is not None:
@@ -165,6 +168,8 @@ def eval(
     _let_threads_sleep()
     from train.scores import score_split, score_tasks
 
+    if task and (tokens is not None or per_document is not None):
+        raise ConfigError("--task asks questions instead of scoring documents; leave out --tokens and --per-document")
     if task:
         return score_tasks(Path(checkpoint), tuple(map(Path, task)), device)
     return score_split(Path(checkpoint), tokens, split, max_tokens, per_document, device)
@@ -195,17 +200,24 @@ def trace(
 
     if (step is None) == (doc is None) or (doc is not None and row is not None):
         raise ConfigError("give --step N, with --row R if you like, or --doc DOC_ID")
-    folder = RunFolder(Path(run))
-    card = _card_of(folder)
+    folder, card = _run_at(Path(run))
     corpus = Corpus.open(card.tokens, card.config.data)
     refuse_other_shards(card, corpus)
     replaced_at = max((change.step for change in card.data_changes), default=0)
+    n_done = _steps_done(folder)
     if step is None:
-        found = trace_document(card.config, corpus, str(doc), _steps_done(folder))
-        return [seen for seen in found if seen.step > replaced_at]
+        found = trace_document(card.config, corpus, str(doc), n_done)
+        seen = [one for one in found if one.step > replaced_at]
+        if not seen:
+            why = kept_from_training(corpus, str(doc)) or f"the steps up to {n_done:,} did not come to it"
+            log.info("%s was not read: %s", doc, why)
+        return seen
     if 1 <= step <= replaced_at:
         raise ConfigError(f"step {step} was trained on other token shards, which were replaced after it")
-    return list(trace_step(card.config, corpus, step, row))
+    traced = list(trace_step(card.config, corpus, step, row))
+    if step > n_done:
+        log.info("step %s is not done yet, only %s are: this is what it will read", f"{step:,}", f"{n_done:,}")
+    return traced
 
 
 def _let_threads_sleep() -> None:
@@ -217,11 +229,12 @@ def _let_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def _card_of(folder: RunFolder) -> RunCard:
-    card = read_card(folder)
-    if card is None:
-        raise ConfigError(f"{folder.path} is not a training run; start one with `train`")
-    return card
+def _run_at(path: Path) -> tuple[RunFolder, RunCard]:
+    """Return the training run at `path`, or in its folder `train`, where a recipe has it."""
+    for folder in (RunFolder(path), RunFolder(path / "train")):
+        if (card := read_card(folder)) is not None:
+            return folder, card
+    raise ConfigError(f"{path} is not a training run; start one with `train`")
 
 
 def _steps_done(folder: RunFolder) -> int:

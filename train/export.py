@@ -16,6 +16,7 @@ from train.checkpoint import find_checkpoint, load_tensors, read_config, save_te
 from train.config import GPT2, ModelConfig
 from train.errors import CheckpointError, ConfigError
 from train.model import Decoder
+from train.runfolder import make_folder
 
 FAMILIES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}
 MAX_POSITIONS = 1 << 20  # of a config.json that is read; what it says is an input like any other
@@ -47,9 +48,12 @@ def export_checkpoint(checkpoint: Path, out: Path) -> Path:
     config = read_config(checkpoint)
     described = describe(config.model, config.data.seq_len)
     tensors = to_transformers(config.model, load_tensors(checkpoint, "model"))
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    out = Path(os.path.abspath(out))
+    if out.is_file():
+        raise ConfigError(f"{out} is a file; name a folder")
+    if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty; give another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     made = out.parent / f".{out.name}.partial-{os.getpid()}"
     shutil.rmtree(made, ignore_errors=True)
     try:
@@ -119,29 +123,36 @@ def config_from(described: Mapping[str, Any], where: str) -> ModelConfig:
     Raises CheckpointError for another family, and for settings that this network does not have.
     """
     family = described.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise CheckpointError(f"{where} is of the family {family!r}; there are: {', '.join(FAMILIES)}")
     try:
+        _refuse_scaled_positions(described, where)
         read = _gpt2_config if family == "gpt2" else _llama_config
         config = read(described, qk_norm=family == "qwen3")
         same = describe(config, int(described.get("max_position_embeddings", 0)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"{where} is damaged: {error!r}") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{where}: {error}") from error
     for name, usual in _USUAL.items():
         if described.get(name, usual) not in (usual, None):
             raise CheckpointError(f"{where}: {name} is {described[name]!r}, which cannot be read")
-    for name in ("activation_function", "hidden_act", "attention_bias", "mlp_bias"):
-        if name in described and described[name] != same.get(name, described[name]):
+    for name in ("activation_function", "hidden_act", "attention_bias", "mlp_bias", "tie_word_embeddings"):
+        if described.get(name) is not None and described[name] != same.get(name, described[name]):
             raise CheckpointError(f"{where}: {name} is {described[name]!r}, which cannot be read")
     if config.max_positions > MAX_POSITIONS:
         raise CheckpointError(f"{where}: {config.max_positions:,} positions are more than {MAX_POSITIONS:,}")
     return config
 
 
+def _refuse_scaled_positions(described: Mapping[str, Any], where: str) -> None:
+    rope = described.get("rope_parameters") or {}
+    if rope.get("rope_type", "default") != "default" or described.get("rope_scaling"):
+        raise CheckpointError(f"{where}: scaled rotary positions cannot be read")
+
+
 def _llama_config(described: Mapping[str, Any], *, qk_norm: bool) -> ModelConfig:
     rope = described.get("rope_parameters") or {"rope_theta": described.get("rope_theta", 10_000.0)}
-    if rope.get("rope_type", "default") != "default" or described.get("rope_scaling"):
-        raise ValueError("scaled rotary positions")
     n_heads = int(described["num_attention_heads"])
     return ModelConfig(
         n_layers=int(described["num_hidden_layers"]), d_model=int(described["hidden_size"]), n_heads=n_heads,
@@ -186,9 +197,14 @@ def to_transformers(config: ModelConfig, tensors: Mapping[str, Tensor]) -> dict[
 
 
 def from_transformers(config: ModelConfig, tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-    """Return the weights by our names, with padding rows of zeros. Raises CheckpointError where one is missing."""
+    """Return the weights by our names, with padding rows of zeros.
+
+    Raises CheckpointError where one is missing, or is not of the shape that the configuration describes.
+    """
     bare = {
-        name.removeprefix("model.").removeprefix("transformer."): tensor.float() for name, tensor in tensors.items()
+        name.removeprefix("model.").removeprefix("transformer."): tensor.float()
+        for name, tensor in tensors.items()
+        if not name.endswith("rotary_emb.inv_freq")  # older folders of Llamas store it; it follows from rope_theta
     }
     try:
         if family_of(config) == "gpt2":
@@ -201,11 +217,29 @@ def from_transformers(config: ModelConfig, tensors: Mapping[str, Tensor], where:
         else:
             tied = config.tie_embeddings
             found = {name: tensor for name, tensor in bare.items() if not (tied and name.startswith("lm_head"))}
-        return {name: _with_padding(name, tensor, config).contiguous() for name, tensor in found.items()}
     except KeyError as error:
         raise CheckpointError(f"{where} lacks the weights {error}") from error
     except (RuntimeError, IndexError, ValueError) as error:  # a matrix where config.json wants another
         raise CheckpointError(f"{where} does not fit its config.json: {str(error).splitlines()[0]}") from error
+    _refuse_other_shapes(config, found, where)
+    return {name: _with_padding(name, tensor, config).contiguous() for name, tensor in found.items()}
+
+
+def _refuse_other_shapes(config: ModelConfig, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Raise CheckpointError unless the weights are those of the network, before any memory is taken for it."""
+    n_layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
+    if n_layers != config.n_layers:
+        raise CheckpointError(f"{where} has {n_layers} layers, and its config.json {config.n_layers}")
+    with torch.device("meta"):
+        weights = Decoder(config).state_dict()
+    wanted = {name: list(_without_padding(name, tensor, config).shape) for name, tensor in weights.items()}
+    for name in (*wanted, *tensors):
+        if name not in tensors:
+            raise CheckpointError(f"{where} lacks the weights {name!r}")
+        if name not in wanted:
+            raise CheckpointError(f"{where} has weights {name!r}, which its config.json does not describe")
+        if (found := list(tensors[name].shape)) != wanted[name]:
+            raise CheckpointError(f"{where} does not fit its config.json: {name} is {found}, wanted {wanted[name]}")
 
 
 def read_exported(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
@@ -219,8 +253,10 @@ def read_exported(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     try:
         described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read as an exported model: {error}") from error
+    if not isinstance(described, dict):
+        raise CheckpointError(f"{folder / 'config.json'} is damaged: it holds no settings")
     config = config_from(described, str(folder / "config.json"))
     return config, from_transformers(config, tensors, str(folder / "model.safetensors"))
 

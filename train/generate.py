@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,17 +61,26 @@ def load_model(checkpoint: Path, device: torch.device) -> Decoder:
     return model.to(device).eval()
 
 
+def read_tokenizer(path: Path) -> Any:
+    """Return a tokenizer to which `<|endoftext|>` in a text is text, as it is where documents become tokens."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
 def generate_text(
     checkpoint: Path, prompt: str, max_new_tokens: int, drawing: Drawing, seed: int, device: str = "auto"
 ) -> str:
     """Return the prompt and what the model writes after it, up to an end of document."""
-    from tokenizers import Tokenizer
-
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens must be 1 or more, got {max_new_tokens}")
+    if not 0 <= seed < 1 << 63:
+        raise ConfigError(f"seed must be 0 or more and below 2^63, got {seed}")
     model = load_model(checkpoint, choose_device(device))
     config = read_config(checkpoint)
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    tokenizer = read_tokenizer(checkpoint / "tokenizer.json")
     prompt_ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     generator = torch.Generator().manual_seed(seed)
     ids = [config.model.eos_id, *prompt_ids]  # an EOS opens a document, as in training

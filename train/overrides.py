@@ -57,7 +57,7 @@ def read_overrides(path: Path) -> dict[str, Any]:
 
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {str(error).splitlines()[0]}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path} must hold a mapping with the sections {', '.join(_SECTIONS)}")
@@ -74,7 +74,10 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         section, dot, name = key.strip().partition(".")
         if not equals or not dot or not name:
             raise ConfigError(f"{setting!r} is not of the form section.option=value")
-        nested.setdefault(section, {})[name] = yaml.safe_load(value)
+        try:
+            nested.setdefault(section, {})[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{setting!r}: the value cannot be read: {str(error).splitlines()[0]}") from error
     return nested
 
 

@@ -129,7 +129,7 @@ def _target(named: str | None, config: TrainConfig) -> _Target:
     here = choose_device(config.loop.device) if named is None else torch.device("cpu")
     if here.type == "cuda":
         named = device_name(here)
-    known = find_device(named or "H100")
+    known = find_device("H100" if named is None else named)
     if known is None:
         names = ", ".join(device.name for device in DEVICES)
         raise ConfigError(f"nothing is known of device {named!r}; use --plan-device with cpu or one of: {names}")

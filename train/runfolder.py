@@ -54,13 +54,21 @@ class RunFolder:
 
         The system lets go of it when a process dies.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ConfigError(f"{self.path} is in use by another process") from error
             yield
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Raises ConfigError where that cannot be, such as below a file."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise ConfigError(f"cannot make the folder {path}: {error.strerror}: {error.filename}") from error
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def write_card(folder: RunFolder, card: RunCard) -> None:
 
 
 def read_card(folder: RunFolder) -> RunCard | None:
-    """Return what the run was started with, None for a folder without `run.json`.
+    """Return what the run was started with, None for a folder without `run.json`, or with that of something else.
 
     Raises ConfigError when it cannot be read.
     """
@@ -110,7 +118,9 @@ def read_card(folder: RunFolder) -> RunCard | None:
         return None
     try:
         plain = json.loads(folder.card.read_text(encoding="utf-8"))
-        if (plain["format"], plain["version"]) != ("curate-train-run", VERSION):
+        if plain["format"] != "curate-train-run":  # such as that of a recipe's run
+            return None
+        if plain["version"] != VERSION:
             raise ConfigError(f"{folder.card} is not a training run of version {VERSION}")
         tokens = Path(os.path.normpath(folder.path.resolve() / plain["tokens"]))
         changes = tuple(DataChange(**change) for change in plain.get("data_changes", []))

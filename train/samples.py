@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from train.generate import Drawing, sample
+from train.generate import Drawing, read_tokenizer, sample
 from train.model import Decoder
 from train.parallel import whole
 
@@ -31,9 +31,7 @@ def write_samples(
     model: Decoder, tokenizer: Path, prompts: Sequence[str], max_positions: int, seed: int
 ) -> Iterator[tuple[str, str]]:
     """Yield (prompt, the prompt and what follows), drawn as `generate` does by default; the model is left as it was."""
-    from tokenizers import Tokenizer
-
-    reader = Tokenizer.from_file(str(tokenizer))
+    reader = read_tokenizer(tokenizer)
     was_training = model.training
     model.eval()
     on_cuda = model.embed_tokens.weight.device.type == "cuda"

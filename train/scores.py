@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from curate.shards import TokenShards
 from train.checkpoint import find_checkpoint, read_config
 from train.data import Corpus
 from train.device import choose_autocast, choose_device
 from train.errors import ConfigError
 from train.evals import HeldOut, evaluate, score_documents, write_document_losses
-from train.generate import load_model
-from train.runfolder import RunFolder, read_card
+from train.generate import load_model, read_tokenizer
+from train.runfolder import RunFolder, make_folder, read_card
 from train.scoring import TaskScore, read_task, score_task
 
 
@@ -24,9 +25,16 @@ def score_split(
         raise ConfigError(f"split is val or train, got {split!r}")
     if max_tokens < 1:
         raise ConfigError(f"max_tokens must be 1 or more, got {max_tokens}")
+    if per_document is not None:
+        if per_document.is_dir():
+            raise ConfigError(f"{per_document} is a folder; name a Parquet file")
+        make_folder(per_document.parent)
     checkpoint = find_checkpoint(path)
     config = read_config(checkpoint)
-    corpus = Corpus.open(tokens or _tokens_of(path), config.data)
+    shards = TokenShards.open(tokens or _tokens_of(checkpoint))
+    corpus = Corpus(shards, config.data, (), ())  # nothing is trained on: there need not be a batch of it
+    if not any(len(shards.stream(source, split)) for source in shards.sources):
+        raise ConfigError(f"{shards.folder} has no documents of the split {split!r}")
     if corpus.shards.manifest.vocab_size != config.model.vocab_size:
         raise ConfigError(f"{corpus.shards.folder} has another vocabulary than {checkpoint}")
     if (corpus.shards.folder / "tokenizer.json").read_bytes() != (checkpoint / "tokenizer.json").read_bytes():
@@ -35,7 +43,6 @@ def score_split(
     model, autocast = load_model(checkpoint, found), choose_autocast(found, config.loop.precision_on(found.type))
     if per_document is None:
         return evaluate(model, corpus, max_tokens, autocast, split)
-    per_document.parent.mkdir(parents=True, exist_ok=True)
     partial = per_document.with_name(f".{per_document.name}.partial-{os.getpid()}")
     try:
         scores = write_document_losses(score_documents(model, corpus, split, autocast), partial, str(checkpoint))
@@ -47,19 +54,17 @@ def score_split(
 
 def score_tasks(path: Path, tasks: Sequence[Path], device: str) -> list[TaskScore]:
     """Score the questions of each file. All files are read before the first is scored."""
-    from tokenizers import Tokenizer
-
     checkpoint = find_checkpoint(path)
     read = [(task.name.removesuffix(".gz").removesuffix(".jsonl"), read_task(task)) for task in tasks]
     model = load_model(checkpoint, choose_device(device))
-    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    tokenizer = read_tokenizer(checkpoint / "tokenizer.json")
     seq_len = read_config(checkpoint).data.seq_len
     return [score for name, items in read for score in score_task(name, items, model, tokenizer, seq_len)]
 
 
-def _tokens_of(path: Path) -> Path:
+def _tokens_of(checkpoint: Path) -> Path:
     """Return the token shards that the run of a checkpoint was trained on."""
-    for folder in (path, path / "train", path.parent.parent):
-        if (card := read_card(RunFolder(folder))) is not None:
-            return card.tokens
-    raise ConfigError(f"{path} is not within a training run; name the token shards with --tokens")
+    card = read_card(RunFolder(checkpoint.resolve().parent.parent))
+    if card is None:
+        raise ConfigError(f"{checkpoint} is not within a training run; name the token shards with --tokens")
+    return card.tokens

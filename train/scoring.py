@@ -35,6 +35,7 @@ class Item:
     answers: tuple[str, ...]
     label: int
     group: str
+    is_pair: bool = False  # a minimal pair: sentences, no endings of a context
 
 
 @dataclass(frozen=True)
@@ -69,25 +70,53 @@ def _item(line: bytes, where: str) -> Item:
     try:
         row = json.loads(line)
         item = _read(row)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
-            f"{where} is no question ({error!r}); wanted: sentence_good and sentence_bad, or ctx, endings and label"
+            f"{where} is no question ({_told(error)}); "
+            "wanted: sentence_good and sentence_bad, or ctx, endings and label"
         ) from error
-    if len(item.answers) < 2 or not 0 <= item.label < len(item.answers) or not all(item.answers):
+    if len(item.answers) < 2 or not 0 <= item.label < len(item.answers) or not all(map(str.strip, item.answers)):
         raise ConfigError(f"{where}: label {item.label} of {len(item.answers)} answers; none may be empty")
     return item
 
 
-def _read(row: Mapping[str, Any]) -> Item:
-    group = next((str(row[name]) for name in GROUP_FIELDS if name in row), "")
+def _told(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return "no UTF-8" if isinstance(error, UnicodeError) else str(error)
+
+
+def _read(row: Any) -> Item:
+    if not isinstance(row, Mapping):
+        raise TypeError("no object")
+    group = next((_text(name, row[name]) for name in GROUP_FIELDS if name in row), "")
     if "sentence_good" in row:
-        return Item("", (str(row["sentence_good"]), str(row["sentence_bad"])), 0, group)
+        pair = tuple(_text(name, row[name]) for name in ("sentence_good", "sentence_bad"))
+        return Item("", pair, 0, group, is_pair=True)
     if "endings" in row:
-        return Item(
-            str(row["ctx"]), tuple(" " + str(ending).lstrip() for ending in row["endings"]), int(row["label"]), group
-        )
-    answers = tuple(" " + str(row[name]) for name in sorted(row) if name.startswith("ans") and name[3:].isdigit())
-    return Item(f"{row['context']} {row['question']}", answers, int(row["label"]), group)
+        if not isinstance(row["endings"], list):
+            raise TypeError("endings is no list")
+        answers = tuple(" " + _text("an ending", ending).lstrip() for ending in row["endings"])
+        return Item(_text("ctx", row["ctx"]).rstrip(), answers, _label(row["label"]), group)
+    names = [name for name in sorted(row) if name.startswith("ans") and name[3:].isdigit()]
+    context = f"{_text('context', row['context'])} {_text('question', row['question'])}"
+    return Item(context, tuple(" " + _text(name, row[name]) for name in names), _label(row["label"]), group)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    value.encode()  # half of a surrogate pair is no character
+    return value
+
+
+def _label(value: Any) -> int:
+    """Return a label that is a whole number, or one written as text, as in some copies of HellaSwag."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:9])
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("label is no whole number")
+    return value
 
 
 def score_task(name: str, items: Sequence[Item], model: Decoder, tokenizer: Any, seq_len: int) -> list[TaskScore]:
@@ -95,7 +124,7 @@ def score_task(name: str, items: Sequence[Item], model: Decoder, tokenizer: Any,
     rows = [(item.context, answer) for item in items for answer in item.answers]
     sums = iter(answer_log_probs(rows, model, tokenizer, seq_len))
     right: dict[str, list[tuple[bool, bool, float]]] = {}
-    pairs = all(not item.context for item in items)
+    pairs = all(item.is_pair for item in items)
     for item in items:
         found = [next(sums) for _ in item.answers]
         per_byte = [total / len(answer.encode()) for total, answer in zip(found, item.answers, strict=True)]

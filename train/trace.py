@@ -88,25 +88,45 @@ class Seen:
 def trace_document(config: TrainConfig, corpus: Corpus, doc_id: str, n_steps: int) -> list[Seen]:
     """Return when a document was read in the first `n_steps` steps, in the order of the steps.
 
-    Raises ConfigError for a document that the training shards do not have.
+    Raises ConfigError for a document that the shards do not have.
     """
-    found = [place for stream in range(len(corpus.streams)) for place in _places_of(corpus, stream, doc_id)]
-    if not found:
-        raise ConfigError(f"the training shards have no document {doc_id!r}; held-out documents are never read")
+    found = [
+        (number, first, n_tokens)
+        for number, stream in enumerate(corpus.streams)
+        for first, n_tokens in _places_of(stream, doc_id)
+    ]
+    if not found and kept_from_training(corpus, doc_id) is None:
+        raise ConfigError(f"{corpus.shards.folder} has no document {doc_id!r}")
     sampler = corpus.sampler(config.loop.seed)
     seen = [one for place in found for one in _seen(config, corpus, sampler, *place, n_steps)]
     return sorted(seen, key=lambda one: (one.step, one.row, one.first_position))
 
 
-def _places_of(corpus: Corpus, number: int, doc_id: str) -> Iterator[tuple[int, int, int]]:
-    """Yield (source, first token of the stream, tokens) of a document."""
+def kept_from_training(corpus: Corpus, doc_id: str) -> str | None:
+    """Return why a document of the shards is never read in training; None for one that is, or is not there."""
+    shards = corpus.shards
+    if any(_is_in(stream, doc_id) for stream in corpus.streams):
+        return None
+    for source in shards.sources:
+        if _is_in(shards.stream(source, "val"), doc_id):
+            return f"it is held out of source {source!r}: scored, and never trained on"
+        if source not in corpus.sources and _is_in(shards.stream(source, "train"), doc_id):
+            return f"it is of source {source!r}, which the run does not train on"
+    return None
+
+
+def _is_in(stream: TokenStream, doc_id: str) -> bool:
+    return next(_places_of(stream, doc_id), None) is not None
+
+
+def _places_of(stream: TokenStream, doc_id: str) -> Iterator[tuple[int, int]]:
+    """Yield (first token of the stream, tokens) of a document."""
     import pyarrow.compute as pc
 
-    stream: TokenStream = corpus.streams[number]
     for k, shard in enumerate(stream.shards):
         for row in pc.indices_nonzero(pc.equal(_doc_ids(shard), doc_id)).to_pylist():
             start = int(shard.ends[row - 1]) if row else 0
-            yield number, int(stream.starts[k]) + start, int(shard.ends[row]) - start
+            yield int(stream.starts[k]) + start, int(shard.ends[row]) - start
 
 
 def _doc_ids(shard: TokenShard) -> Any:

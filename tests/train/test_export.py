@@ -97,7 +97,11 @@ def test_a_folder_in_use_and_a_damaged_checkpoint_are_refused(trained: tuple[str
         api.export(run, tmp_path / "full")
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
         api.export(tmp_path, tmp_path / "hf")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]
+    (tmp_path / "file").touch()
+    for out, said in (("file", "is a file"), ("file/hf", "cannot make the folder")):
+        with pytest.raises(ConfigError, match=said):
+            api.export(run, tmp_path / out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "full"]
 
 
 @pytest.mark.parametrize(
@@ -107,13 +111,44 @@ def test_a_folder_in_use_and_a_damaged_checkpoint_are_refused(trained: tuple[str
         ({"hidden_act": "relu"}, "hidden_act"),
         ({"hidden_size": None}, "damaged"),
         ({"num_hidden_layers": "many"}, "damaged"),
-        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1.0}}, "damaged"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1.0}}, "scaled rotary positions"),
+        ({"rope_parameters": [1]}, "damaged"),
+        ({"num_attention_heads": float("inf")}, "damaged"),
+        ({"num_attention_heads": 5, "num_key_value_heads": 2}, r"config.json: n_heads \(5\) must be a multiple"),
+        ({"tie_word_embeddings": "false"}, "tie_word_embeddings is 'false'"),
+        (
+            {**describe(ModelConfig(vocab_size=300, eos_id=0, n_kv_heads=3, max_positions=64, **GPT2), 64)}
+            | {"tie_word_embeddings": False},
+            "tie_word_embeddings is False",
+        ),
     ],
 )
 def test_a_config_that_cannot_be_read_is_refused(change: dict[str, Any], said: str) -> None:
     described = describe(ModelConfig(vocab_size=300, eos_id=0), 64) | change
     with pytest.raises(CheckpointError, match=said):
         config_from(described, "config.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, "has 2 layers, and its config.json 1000000000"),
+        ({"hidden_size": 10**9}, r"does not fit its config.json: embed_tokens.weight is \[\d+, 32\]"),
+        ({"intermediate_size": 10**9}, r"mlp\.\w+_proj\.weight is"),
+        ({"vocab_size": 10**12}, "embed_tokens.weight is"),
+        ({"vocab_size": 4}, "embed_tokens.weight is|damaged|eos"),
+        ({"model_type": "llama"}, r"has weights 'layers.0.self_attn.[qk]_norm.weight'"),
+    ],
+)
+def test_weights_that_are_not_those_of_the_config_take_no_memory(
+    tokens: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    api.train(tokens, tmp_path / "run", steps=1, settings=SETTINGS, **OPTIONS)
+    folder = api.export(tmp_path / "run", tmp_path / "hf")
+    described = json.loads((folder / "config.json").read_text()) | change
+    (folder / "config.json").write_text(json.dumps(described))
+    with pytest.raises(CheckpointError, match=said):
+        read_exported(folder)
 
 
 def test_weights_that_are_missing_are_named(trained: tuple[str, Path], tmp_path: Path) -> None:

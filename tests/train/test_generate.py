@@ -70,7 +70,7 @@ def test_texts_end_with_their_document(run: Path) -> None:
 
 
 def test_any_prompt_comes_back_unchanged(run: Path) -> None:
-    prompt = "naïve 日本 🦊\n<|endoftext|"
+    prompt = "naïve 日本 🦊\n<|endoftext|> \x1b[31m"  # what ends a document is text here, as in the documents
     assert api.generate(run, prompt, max_new_tokens=1).startswith(prompt)
 
 
@@ -99,7 +99,15 @@ def test_the_loaded_model_is_the_trained_one(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"top_k": -1}]
+    "wrong",
+    [
+        {"max_new_tokens": 0},
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"top_k": -1},
+        {"seed": -1},
+        {"seed": 1 << 80},
+    ],
 )
 def test_wrong_options_are_refused(run: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

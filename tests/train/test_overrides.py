@@ -59,10 +59,10 @@ def test_yaml_and_settings_read_numbers_as_meant(tmp_path: Path) -> None:
     assert (config.loop.steps, config.optim.beta2) == (9, 0.99)
 
 
-@pytest.mark.parametrize("text", ["- a list", "a: [", "just text"])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [b"- a list", b"a: [", b"just text", b"\xff\xfe\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "run.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(ConfigError):
         read_overrides(path)
 
@@ -71,6 +71,8 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
 def test_a_setting_without_section_or_value_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match=r"section\.option=value"):
         parse_settings((setting,))
+    with pytest.raises(ConfigError, match=r"'loop.sample_prompts=\[a': the value cannot be read"):
+        parse_settings(("loop.sample_prompts=[a",))
 
 
 def test_json_round_trip() -> None:

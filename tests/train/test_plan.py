@@ -146,6 +146,7 @@ def test_the_estimate_adds_up() -> None:
         ({"ranks": 3}, (), r"batch_size \(4\) must be a multiple of the number of ranks \(3\)"),
         ({"ranks": 0}, (), "ranks must be 1 or more"),
         ({"plan_mfu": 0.0}, (), "plan_mfu"),
+        ({"plan_device": ""}, (), "nothing is known of device ''"),
         ({"plan_device": "abacus"}, (), "nothing is known of device 'abacus'.*RTX 4090"),
         ({}, ("data.micro_batch_size=3",), "multiple of micro_batch_size"),
         ({}, ("optim.warmup_steps=21",), r"warmup_steps \(21\) must be at most steps \(20\)"),
@@ -164,6 +165,15 @@ def test_the_estimate_adds_up() -> None:
 def test_what_cannot_be_is_refused(tokens: Path, options: dict[str, Any], settings: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         plan_of(tokens, *settings, **options)
+
+
+@pytest.mark.parametrize("options", [{"ranks": 2}, {"plan_device": "H100"}, {"plan_mfu": 0.5}])
+def test_options_of_the_plan_are_refused_where_one_trains(
+    tokens: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="are for --plan; torchrun starts several processes"):
+        api.train(tokens, tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_fewer_windows_than_a_batch_are_refused(tokens: Path) -> None:

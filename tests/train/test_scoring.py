@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.helpers import shared_data
-from tests.train.corpus import byte_bpe, fables
+from tests.train.corpus import byte_bpe, fables, write_tokens
 from tests.train.micro import SETTINGS, lively_model
 from train import api
 from train.checkpoint import find_checkpoint
@@ -90,6 +90,15 @@ def test_equal_answers_are_not_right(run: Path, tmp_path: Path) -> None:
         ({"ctx": "a", "endings": ["b", "c"], "label": 2}, "label 2 of 2"),
         ({"sentence_good": "", "sentence_bad": "x"}, "none may be empty"),
         ([1], ":1 is no question"),
+        ({"ctx": "a", "endings": "xyz", "label": 1}, "endings is no list"),
+        ({"ctx": "a", "endings": ["x", None], "label": 1}, "an ending is no text"),
+        ({"ctx": "a", "endings": ["x", " \n"], "label": 0}, "none may be empty"),
+        ({"ctx": "a\ud800", "endings": ["x", "y"], "label": 0}, "no UTF-8"),
+        ({"ctx": "a", "endings": ["x", "y"], "label": True}, "label is no whole number"),
+        ({"ctx": "a", "endings": ["x", "y"], "label": 0.7}, "label is no whole number"),
+        ({"ctx": "a", "endings": ["x", "y"], "label": ""}, "label is no whole number"),
+        ({"ctx": "a", "endings": ["x", "y"]}, "'label' is missing"),
+        ({"sentence_good": None, "sentence_bad": "x"}, "sentence_good is no text"),
     ],
 )
 def test_a_file_that_holds_no_questions_is_refused(tmp_path: Path, row: Any, said: str) -> None:
@@ -97,6 +106,17 @@ def test_a_file_that_holds_no_questions_is_refused(tmp_path: Path, row: Any, sai
         read_task(written(tmp_path / "task.jsonl", [row]))
     with pytest.raises(ConfigError, match="cannot read"):
         read_task(tmp_path / "nowhere.jsonl")
+    (tmp_path / "deep.jsonl").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match=":1 is no question"):
+        read_task(tmp_path / "deep.jsonl")
+
+
+def test_a_question_of_hellaswag_is_read_as_it_stands_there(tmp_path: Path) -> None:
+    row = {"ind": 4, "activity_label": "Roof", "ctx_a": "A man", "ctx": "A man sits. he ", "endings": ["x.", " y."]}
+    for label in (1, "1"):  # a number in the original, a text in some copies
+        [item] = read_task(written(tmp_path / "task.jsonl", [{**row, "label": label, "split": "val"}]))
+        assert (item.context, item.answers, item.label) == ("A man sits. he", (" x.", " y."), 1)
+        assert (item.group, item.is_pair) == ("Roof", False)
 
 
 def test_real_files_are_read() -> None:
@@ -154,6 +174,24 @@ def test_wrong_questions_are_refused(run: Path, tmp_path: Path) -> None:
         api.eval(run, split="test")
     with pytest.raises(ConfigError, match="max_tokens"):
         api.eval(run, max_tokens=0)
+    for asked, said in (
+        ({"per_document": tmp_path}, "is a folder"),
+        ({"per_document": tmp_path / "file" / "losses.parquet"}, "cannot make the folder"),
+        ({"task": (tmp_path / "file",), "per_document": tmp_path / "losses.parquet"}, "leave out --tokens and --per"),
+    ):
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigError, match=said):
+            api.eval(run, device="cpu", **asked)
     shutil.copytree(find_checkpoint(run), tmp_path / "alone")
     with pytest.raises(ConfigError, match="--tokens"):
         api.eval(tmp_path / "alone")
+
+
+def test_other_shards_are_scored_however_little_is_there_to_train_on(run: Path, tmp_path: Path) -> None:
+    texts = [*fables(90, seed=1), *fables(24, seed=2)]  # those of the run, so that the tokenizer is the same
+    few = write_tokens(tmp_path / "few", {"other": texts}, n_held_out=113)
+    [score] = api.eval(run, tokens=few, device="cpu", max_tokens=500)
+    assert score.source == "other"
+    none = write_tokens(tmp_path / "none", {"other": texts}, n_held_out=0)
+    with pytest.raises(ConfigError, match="no documents of the split 'val'"):
+        api.eval(run, tokens=none, device="cpu")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +91,42 @@ def test_the_command_asks_for_a_step_or_a_document(tokens: Path, tmp_path: Path)
             api.trace(tmp_path / "run", **wrong)
     with pytest.raises(ConfigError, match="no document 'x'"):
         api.trace(tmp_path / "run", doc="x")
+
+
+def test_a_document_that_was_not_read_is_told_from_one_that_is_not_there(
+    tokens: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = (*SETTINGS, "data.weights={news: 1}")
+    api.train(tokens, tmp_path / "out" / "train", steps=1, seq_len=32, batch_size=1, device="cpu", settings=settings)
+    caplog.set_level(logging.INFO, logger="train")
+    read = {part.doc_id for part in api.trace(tmp_path / "out", step=1)}  # found below the folder of a recipe's run
+    ids = {number: f"{number:032x}" for number in (5, 6, 40, 88)}
+    unread = next(ids[number] for number in (5, 6) if ids[number] not in read)
+    for doc, said in (
+        (unread, "the steps up to 1 did not come to it"),
+        (ids[40], "of source 'fables', which the run does not train on"),
+        (ids[88], "held out of source 'fables'"),
+    ):
+        assert api.trace(tmp_path / "out", doc=doc) == []
+        assert f"{doc} was not read: " in caplog.text
+        assert said in caplog.text
+        caplog.clear()
+
+
+def test_a_step_that_is_not_done_yet_is_told(tokens: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = tmp_path / "run"
+    api.train(tokens, run, steps=3, seq_len=32, batch_size=1, device="cpu", settings=SETTINGS)
+    log = run / "metrics.jsonl"  # as if it had been stopped after two steps
+    log.write_text("".join(line for line in log.read_text().splitlines(True) if json.loads(line)["step"] < 3))
+    caplog.set_level(logging.INFO, logger="train")
+    caplog.clear()
+    assert api.trace(run, step=2)
+    assert not caplog.text
+    assert api.trace(run, step=3)
+    assert "step 3 is not done yet, only 2 are" in caplog.text
+
+
+def test_the_run_of_a_recipe_without_training_is_no_training_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format": 1}')
+    with pytest.raises(ConfigError, match="is not a training run"):
+        api.trace(tmp_path, step=1)
