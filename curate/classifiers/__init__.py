@@ -165,7 +165,8 @@ def _remedy(counts: Counts, settings: ClassifierSettings, i: int) -> str:
         return "; give more texts" if counts.n_left_over[i] == 0 else "; raise --max-docs"
     if n_sites:
         of = f"; they are of {n_sites:,} site{'s' * (n_sites > 1)}, and a site is held out whole or not at all"
-        return f"{of}: use --split-by text, or another --held-out-frac than {settings.held_out_frac:g}"
+        other = f", or another --held-out-frac than {settings.held_out_frac:g}" if n_sites > 1 else ""
+        return f"{of}: use --split-by text{other}"
     other = "larger" if counts.n_held_out[i] < MIN_HELD_OUT else "smaller"
     return f"; use a {other} --held-out-frac than {settings.held_out_frac:g}"
 

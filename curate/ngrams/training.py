@@ -101,7 +101,8 @@ def _remedy(read: LabelledTexts, settings: NgramSettings) -> str:
         return ""
     if n_sites:
         of = f"; they are of {n_sites:,} site{'s' * (n_sites > 1)}, and a site is held out whole or not at all"
-        return f"{of}: use --split-by text, or another --held-out-frac than {settings.held_out_frac:g}"
+        other = f", or another --held-out-frac than {settings.held_out_frac:g}" if n_sites > 1 else ""
+        return f"{of}: use --split-by text{other}"
     return f"; use another --held-out-frac than {settings.held_out_frac:g}"
 
 

@@ -159,7 +159,7 @@ def _one_site(folder: Path, sides: tuple[Path, Path]) -> tuple[str, str]:
     ("made", "said"),
     [
         (_few, r"few\.jsonl: \d+ negatives to train on and \d+ held out; needed are 50 and 10; give more texts$"),
-        (_one_site, r"one\.jsonl: 200 negatives to train on and none held out.* of 1 site, .*use --split-by text, or"),
+        (_one_site, r"one\.jsonl: 200 negatives to train on and none held out.* of 1 site, .*use --split-by text$"),
         (_empty, "no text in it"),
         (_twice, "50 texts are on both sides"),
         (_pages, "holds pages, not text"),
