@@ -74,7 +74,8 @@ def _standing(run: Run, shard_name: str) -> pa.Table:
         parts.append((rows.to_batches()[0], decisions))
     tables = []
     for batch, decisions in parts:
-        named = {name: batch[name] for name in ("url", "language", unit_of(batch.schema.names)) if name}
+        names = batch.schema.names
+        named = {name: batch[name] for name in ("url", "language", unit_of(names)) if name in names}
         tables.append(pa.table({**{name: decisions[name] for name in ("doc_id", "kept", "step", "reason")}, **named}))
     empty = pa.schema([DECISION.field(name) for name in ("doc_id", "kept", "step", "reason")]).empty_table()
     return pa.concat_tables([empty, *tables], promote_options="default")

@@ -262,6 +262,15 @@ def test_why_a_change_reaches_past_stored_signals(setting: str, why: str | None)
     assert (found.beyond is None) if why is None else str(found.beyond).startswith(why)
 
 
+def test_a_run_without_languages_runs_again_too(tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "short"}\n{"text": "' + 40 * "a longer text " + '"}\n')
+    steps = {"quality": {"rules": "ccnet", "mode": "tag"}}
+    api.run(recipe_file(tmp_path, steps), [tmp_path / "in.jsonl"], tmp_path / "run", workers=1)
+    found = api.retune(tmp_path / "run", ["quality.mode=drop", "quality.min_chars=3"], tmp_path / "again", workers=1)
+    assert "quality drops docs" in str(found.ran_again)
+    assert (found.totals["docs_before"], found.totals["docs_after"]) == (1, 2)
+
+
 @pytest.mark.slow
 def test_a_change_that_is_measured_runs_again_from_the_first_phase_that_differs(tmp_path: Path, tagged: Tagged) -> None:
     _, files = tagged
