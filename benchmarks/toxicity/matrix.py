@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from curate.kernels.compiled import untyped_kernel
 from curate.kernels.toxicity.chars import char_table, leet_table
 from curate.kernels.toxicity.features import (
     MAX_FEATURES,
@@ -54,7 +55,7 @@ def sentences_of(texts: list[str], keys: npt.NDArray[np.uint64], values: npt.NDA
     return Sentences(rows[:, 0].copy(), rows[:, 1:3].copy(), matrix)
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")  # type: ignore[untyped-decorator]
+@functools.partial(untyped_kernel, allocates=True, error_model="numpy")
 def _features(data, starts, table, leet, keys, values, out, rows, first_doc):  # type: ignore[no-untyped-def]
     n_room = 2 * MAX_CHARS
     kinds, points, chars = np.empty(n_room, np.uint8), np.empty(n_room, np.uint32), np.empty(n_room, np.uint32)

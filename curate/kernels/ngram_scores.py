@@ -9,18 +9,15 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.kernels.compiled import untyped_inner, untyped_kernel
 from curate.kernels.text.passes import source_digest
 from curate.kernels.text.primitives import class_of, decode, mixed, slots_for
 from curate.kernels.text.tables import HASH_BASE, PUNCTUATION, SPACE, SYMBOL, UNICODE_DIGIT
-
-_compiled: Any = functools.partial(numba.njit, nogil=True)  # cached on disk by the kernels at the end only
-_cached: Any = functools.partial(numba.njit, nogil=True, cache=True)
 
 Bytes = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
@@ -65,7 +62,7 @@ def token_texts(texts: pa.Array) -> tuple[Bytes, I64]:
     return made[: ends[-1]], ends
 
 
-@_compiled()
+@untyped_inner
 def _write_tokens(source, begins, made, ends):  # type: ignore[no-untyped-def]
     at = 0
     for doc in range(begins.size - 1):
@@ -73,7 +70,7 @@ def _write_tokens(source, begins, made, ends):  # type: ignore[no-untyped-def]
         ends[doc + 1] = at
 
 
-@_compiled()
+@untyped_inner
 def _write_doc(doc, i, made, at):  # type: ignore[no-untyped-def]
     """Write the tokens of one doc to made[at:]; return where they end. Separators stand between tokens only."""
     gap = 0  # what is due before the next token: nothing, a space, a line feed
@@ -102,7 +99,7 @@ def _write_doc(doc, i, made, at):  # type: ignore[no-untyped-def]
     return at
 
 
-@_compiled()
+@untyped_inner
 def _hashed(text, start, end):  # type: ignore[no-untyped-def]
     h = NO_KEY
     for i in range(start, end):
@@ -111,14 +108,14 @@ def _hashed(text, start, end):  # type: ignore[no-untyped-def]
     return h if h != NO_KEY else ONE
 
 
-@_compiled()
+@untyped_inner
 def _longer(key, word):  # type: ignore[no-untyped-def]
     """Return the key of an n-gram and one word more. The key of no words is 0."""
     h = mixed(key * BASE + np.uint64(word) + ONE)
     return h if h != NO_KEY else ONE
 
 
-@_compiled()
+@untyped_inner
 def _slot(keys, key):  # type: ignore[no-untyped-def]
     """Return the slot of a key, or the empty one where it belongs."""
     mask = np.uint64(keys.size - 1)
@@ -142,7 +139,7 @@ def place_ngrams(
     return int(n_twice), int(n_orphans)
 
 
-@_compiled()
+@functools.partial(untyped_inner, allocates=True)
 def _place_words(text, n_words):  # type: ignore[no-untyped-def]
     keys = np.zeros(slots_for(n_words), np.uint64)
     ids = np.zeros(keys.size, np.int32)
@@ -159,7 +156,7 @@ def _place_words(text, n_words):  # type: ignore[no-untyped-def]
     return keys, ids, n_twice
 
 
-@_compiled()
+@untyped_inner
 def _place_ngrams(keys, log10, backoff, ngrams, ngram_log10, ngram_backoff):  # type: ignore[no-untyped-def]
     n_twice, n_orphans = 0, 0
     for row in range(ngrams.shape[0]):
@@ -180,13 +177,13 @@ def score(text: Bytes, ends: I64, tables: NgramTables) -> tuple[F64, I64]:
     """Return float64[n_docs], the log10 probability of each doc, and int64[n_docs], its tokens and ends of lines."""
     log10 = np.zeros(len(ends) - 1, np.float64)
     n_tokens = np.zeros(len(ends) - 1, np.int64)
-    _kernels().score(text, ends, tables, log10, n_tokens)
+    contexts = np.zeros((2, MAX_ORDER + 1), np.uint64)  # keys of the last words, by how many
+    _kernels().score(text, ends, tables, contexts, log10, n_tokens)
     return log10, n_tokens
 
 
-@_compiled()
-def _score(text, ends, tables, log10, n_tokens):  # type: ignore[no-untyped-def]
-    contexts = np.zeros((2, MAX_ORDER + 1), np.uint64)  # keys of the last words, by how many
+@untyped_inner
+def _score(text, ends, tables, contexts, log10, n_tokens):  # type: ignore[no-untyped-def]
     for doc in range(ends.size - 1):
         start, in_line, now, known, last = ends[doc], False, 0, 0, 0
         for i in range(ends[doc], ends[doc + 1] + 1):
@@ -212,7 +209,7 @@ def _score(text, ends, tables, log10, n_tokens):  # type: ignore[no-untyped-def]
             start = i + 1
 
 
-@_compiled()
+@untyped_inner
 def _step(tables, contexts, now, known, last, word):  # type: ignore[no-untyped-def]
     """Return (log10 probability of `word` after the `known` last words, how many last words are known after it).
 
@@ -249,22 +246,22 @@ def _kernels() -> _Kernels:
     """Return the entry points. Their key in Numba's cache has the sources of the text kernels they are built on."""
     digest = source_digest()
 
-    @_cached()
+    @untyped_kernel
     def write(source, begins, made, ends):  # type: ignore[no-untyped-def]
         if digest != 0:
             _write_tokens(source, begins, made, ends)
 
-    @_cached()
+    @functools.partial(untyped_kernel, allocates=True)
     def words(text, n_words):  # type: ignore[no-untyped-def]
         return _place_words(text, n_words if digest != 0 else 0)
 
-    @_cached()
+    @untyped_kernel
     def ngrams(keys, log10, backoff, rows, row_log10, row_backoff):  # type: ignore[no-untyped-def]
         return _place_ngrams(keys, log10, backoff, rows if digest != 0 else rows[:0], row_log10, row_backoff)
 
-    @_cached()
-    def score(text, ends, tables, log10, n_tokens):  # type: ignore[no-untyped-def]
+    @untyped_kernel
+    def score(text, ends, tables, contexts, log10, n_tokens):  # type: ignore[no-untyped-def]
         if digest != 0:
-            _score(text, ends, tables, log10, n_tokens)
+            _score(text, ends, tables, contexts, log10, n_tokens)
 
     return _Kernels(write, words, ngrams, score)

@@ -7,17 +7,14 @@ does not end it, and a word that begins with `__label__` is a word.
 
 from __future__ import annotations
 
-import functools
 import math
-from typing import Any
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from curate.kernels.compiled import untyped_inner, untyped_kernel
 from curate.kernels.fasttext.model_file import END, SOFTMAX, TREE, FastText, word_hash
-
-compiled: Any = functools.partial(numba.njit, nogil=True, boundscheck=False)
 
 _BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)  # FNV-1a, 32 bits
 _WORD_NGRAM = np.uint64(116049371)
@@ -29,18 +26,18 @@ _TINY = 1e-5  # fastText's std_log adds it
 _SIGMOID_LIMIT, _SIGMOID_STEPS = 8, 512  # its table of the sigmoid, for the losses ova and ns
 
 
-@compiled()
+@untyped_inner
 def _is_blank(byte):  # type: ignore[no-untyped-def]
     """Say whether fastText cuts words at a byte: ASCII white space and NUL."""
     return byte == 32 or (9 <= byte <= 13) or byte == 0
 
 
-@compiled()
+@untyped_inner
 def _mixed(h, byte):  # type: ignore[no-untyped-def]
     return np.uint32((h ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
-@compiled()
+@untyped_inner
 def _row(model, bucket):  # type: ignore[no-untyped-def]
     """Return the row of an n-gram's bucket, -1 where it was pruned."""
     if model.kept.size == 0:
@@ -52,7 +49,7 @@ def _row(model, bucket):  # type: ignore[no-untyped-def]
     return np.int32(model.n_words + model.kept_before[block] + _n_ones(bits & ((_ONE << bit) - _ONE)))
 
 
-@compiled()
+@untyped_inner
 def _n_ones(bits):  # type: ignore[no-untyped-def]
     """Return how many bits are set."""
     bits = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -61,7 +58,7 @@ def _n_ones(bits):  # type: ignore[no-untyped-def]
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@compiled()
+@untyped_inner
 def _word_row(model, line, start, end, h):  # type: ignore[no-untyped-def]
     """Return the row of a word, -1 where the model has none."""
     mask = np.uint32(model.slots.size - 1)
@@ -82,7 +79,7 @@ def _word_row(model, line, start, end, h):  # type: ignore[no-untyped-def]
     return np.int32(-1)
 
 
-@compiled()
+@untyped_inner
 def _ngram_rows(model, line, start, end, rows, n):  # type: ignore[no-untyped-def]
     """Append to rows[:n] those of the n-grams of characters of `<word>`; return their number.
 
@@ -106,7 +103,7 @@ def _ngram_rows(model, line, start, end, rows, n):  # type: ignore[no-untyped-de
     return n
 
 
-@compiled()
+@untyped_inner
 def _word_ngram_rows(model, hashes, n_words, rows, n):  # type: ignore[no-untyped-def]
     """Append to rows[:n] those of the n-grams of words; return their number."""
     for first in range(n_words):
@@ -118,11 +115,11 @@ def _word_ngram_rows(model, hashes, n_words, rows, n):  # type: ignore[no-untype
     return n
 
 
-@compiled()
+@untyped_inner
 def rows_of(model, line, size, hashes, rows):  # type: ignore[no-untyped-def]
     """Write the rows that fastText takes the mean of for `line[:size]`; return (rows, words).
 
-    `rows` and `hashes` are int32 and as long as `max_rows` and `size // 2 + 2`.
+    `rows` and `hashes` are those of `scratch_for` lines as long.
     """
     n, n_words, at = np.int64(0), np.int64(0), np.int64(0)  # typed: literals would compile what is called here twice
     while at < size:
@@ -148,14 +145,7 @@ def rows_of(model, line, size, hashes, rows):  # type: ignore[no-untyped-def]
     return n, n_words
 
 
-@compiled()
-def max_rows(model, size):  # type: ignore[no-untyped-def]
-    """Return how many rows a line of `size` bytes can have at most."""
-    n_words = size // 2 + 2
-    return (size + 2 * n_words) * max(1, model.max_chars) + n_words * (1 + model.word_ngrams)
-
-
-@compiled()
+@untyped_inner
 def mean_of(model, rows, n, hidden):  # type: ignore[no-untyped-def]
     """Write the mean of n rows of the model to hidden[dim]."""
     for d in range(hidden.size):
@@ -173,7 +163,7 @@ def mean_of(model, rows, n, hidden):  # type: ignore[no-untyped-def]
         hidden[d] *= share
 
 
-@compiled()
+@untyped_inner
 def _dot(outputs, row, hidden):  # type: ignore[no-untyped-def]
     total = np.float32(0)
     for d in range(hidden.size):
@@ -181,7 +171,7 @@ def _dot(outputs, row, hidden):  # type: ignore[no-untyped-def]
     return total
 
 
-@compiled()
+@untyped_inner
 def _tree_scores(model, hidden, scores):  # type: ignore[no-untyped-def]
     n_nodes = model.left.size
     n_labels = (n_nodes + 1) // 2
@@ -192,7 +182,7 @@ def _tree_scores(model, hidden, scores):  # type: ignore[no-untyped-def]
         scores[model.right[node]] = scores[node] + np.float32(math.log(p + _TINY))
 
 
-@compiled()
+@untyped_inner
 def scores_of(model, hidden, n_labels, scores):  # type: ignore[no-untyped-def]
     """Write the log-probability of each label to scores[:n_labels]; scores is float32[2 * n_labels]."""
     if model.loss == TREE:
@@ -219,17 +209,34 @@ def scores_of(model, hidden, n_labels, scores):  # type: ignore[no-untyped-def]
         scores[label] = math.log(p + _TINY)
 
 
+class Scratch(NamedTuple):
+    """What a prediction writes on its way: compiled code that makes no arrays takes less time to compile."""
+
+    hashes: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.int32]
+    hidden: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]  # [2 * n_labels]
+
+
+def scratch_for(fasttext: FastText, n_bytes: int) -> Scratch:
+    """Return room for the prediction of lines of at most `n_bytes`."""
+    model, n_words = fasttext.model, n_bytes // 2 + 2
+    n_rows = (n_bytes + 2 * n_words) * max(1, model.max_chars) + n_words * (1 + model.word_ngrams)
+    return Scratch(
+        np.empty(n_words, np.int32), np.empty(n_rows, np.int32),
+        np.empty(model.rows.shape[1], np.float32), np.empty(2 * len(fasttext.labels), np.float32),
+    )  # fmt: skip
+
+
 def probabilities(fasttext: FastText, line: bytes) -> npt.NDArray[np.float32]:
     """Return the probability of each label, float32[n_labels], for one line of text."""
-    found = np.empty(2 * len(fasttext.labels), np.float32)
-    _score_line(fasttext.model, np.frombuffer(line, np.uint8), len(fasttext.labels), found)
-    return np.exp(found[: len(fasttext.labels)])
+    scratch = scratch_for(fasttext, len(line))
+    _score_line(fasttext.model, np.frombuffer(line, np.uint8), len(fasttext.labels), scratch)
+    return np.exp(scratch.scores[: len(fasttext.labels)])
 
 
-@compiled(cache=True)
-def _score_line(model, line, n_labels, scores):  # type: ignore[no-untyped-def]
-    rows, hashes = np.empty(max_rows(model, line.size), np.int32), np.empty(line.size // 2 + 2, np.int32)
-    hidden = np.empty(model.rows.shape[1], np.float32)
-    n_rows, _ = rows_of(model, line, np.int64(line.size), hashes, rows)
-    mean_of(model, rows, n_rows, hidden)
-    scores_of(model, hidden, n_labels, scores)
+@untyped_kernel
+def _score_line(model, line, n_labels, scratch):  # type: ignore[no-untyped-def]
+    n_rows, _ = rows_of(model, line, np.int64(line.size), scratch.hashes, scratch.rows)
+    mean_of(model, scratch.rows, n_rows, scratch.hidden)
+    scores_of(model, scratch.hidden, n_labels, scratch.scores)

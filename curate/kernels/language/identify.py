@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from curate.kernels.compiled import untyped_inner, untyped_kernel
 from curate.kernels.fasttext.model_file import SOFTMAX, TREE, FastText
-from curate.kernels.fasttext.score import compiled, max_rows, mean_of, rows_of, scores_of
+from curate.kernels.fasttext.score import Scratch, mean_of, rows_of, scores_of, scratch_for
 from curate.kernels.language.sample import LINE_BYTES, N_PIECES, count_letters, lower_letters, take_sample
 from curate.kernels.language.tables import letters, written_in
 
@@ -79,21 +80,31 @@ def identify(texts: Texts, identifier: Identifier, n_pieces: int = N_PIECES) -> 
     n = len(texts.starts)
     labels, main_scripts, n_letters = np.full(n, -1, np.int32), np.zeros(n, np.int32), np.zeros(n, np.int32)
     found = Found(labels, np.full(n, np.nan, np.float32), main_scripts, n_letters)
-    _identify(*texts, n_pieces, identifier.fasttext.model, identifier.written_in, letters(), *found)
+    room = _room_for(identifier)
+    _identify(texts, n_pieces, identifier.fasttext.model, identifier.written_in, letters(), room, found)
     return found
 
 
-@compiled(cache=True)
-def _identify(  # type: ignore[no-untyped-def]
-    data, starts, ends, n_pieces, model, written_in, tables, labels, scores, main_scripts, n_letters
-):
-    n_labels = written_in.shape[1]
-    line, lower = np.empty(LINE_BYTES, np.uint8), np.empty(LINE_BYTES, np.uint8)
-    hashes, rows = np.empty(LINE_BYTES // 2 + 2, np.int32), np.empty(max_rows(model, LINE_BYTES), np.int32)
-    hidden, logs = np.empty(model.rows.shape[1], np.float32), np.empty(2 * n_labels, np.float32)
-    counts, allowed = np.empty(written_in.shape[0], np.int64), np.empty(n_labels, np.bool_)
-    for text in range(starts.size):
-        size = take_sample(data, starts[text], ends[text], n_pieces, line)
+class _Room(NamedTuple):
+    line: npt.NDArray[np.uint8]  # [LINE_BYTES]
+    lower: npt.NDArray[np.uint8]  # [LINE_BYTES]
+    counts: I64  # [n_scripts]
+    allowed: npt.NDArray[np.bool_]  # [n_labels]
+    scratch: Scratch
+
+
+def _room_for(identifier: Identifier) -> _Room:
+    line, lower = np.empty((2, LINE_BYTES), np.uint8)
+    counts, allowed = np.empty(len(identifier.written_in), np.int64), np.empty(identifier.written_in.shape[1], np.bool_)
+    return _Room(line, lower, counts, allowed, scratch_for(identifier.fasttext, LINE_BYTES))
+
+
+@untyped_kernel
+def _identify(texts, n_pieces, model, written_in, tables, room, found_of):  # type: ignore[no-untyped-def]
+    labels, scores, main_scripts, n_letters = found_of
+    line, lower, counts, allowed, (hashes, rows, hidden, logs) = room
+    for text in range(labels.size):
+        size = take_sample(texts.data, texts.starts[text], texts.ends[text], n_pieces, line)
         found, n_capitals = count_letters(line, size, tables, counts)
         shown = line
         if 3 * n_capitals > 2 * found:
@@ -103,7 +114,7 @@ def _identify(  # type: ignore[no-untyped-def]
         if n_words == 0:
             continue
         mean_of(model, rows, n_rows, hidden)
-        scores_of(model, hidden, n_labels, logs)
+        scores_of(model, hidden, allowed.size, logs)
         n_letters[text] = found
         main_scripts[text], possible = _allow(written_in, counts, found, allowed)
         labels[text], share = _best_allowed(model, logs, allowed)
@@ -111,7 +122,7 @@ def _identify(  # type: ignore[no-untyped-def]
             scores[text] = share
 
 
-@compiled()
+@untyped_inner
 def _allow(written_in, counts, n_letters, allowed):  # type: ignore[no-untyped-def]
     """Write to allowed[n_labels] which labels the scripts leave; return the main script, and whether any is written so.
 
@@ -135,7 +146,7 @@ def _allow(written_in, counts, n_letters, allowed):  # type: ignore[no-untyped-d
     return main_script, possible
 
 
-@compiled()
+@untyped_inner
 def _best_allowed(model, logs, allowed):  # type: ignore[no-untyped-def]
     """Return the likeliest label that is allowed and its share of the probability of all that are."""
     best, total = -1, 0.0

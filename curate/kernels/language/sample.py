@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.kernels.fasttext.score import compiled
+from curate.kernels.compiled import untyped_inner
 from curate.kernels.language.tables import N_CODES, N_LOWER, letters, scripts
 
 N_PIECES, PIECE_BYTES = 8, 256  # of 5,473 real pages 99.8 % get the label of their whole text
@@ -63,12 +63,12 @@ def lowered(text: str) -> str:
 # ---- the compiled passes
 
 
-@compiled()
+@untyped_inner
 def _continues(byte):  # type: ignore[no-untyped-def]
     return (byte & 0xC0) == 0x80
 
 
-@compiled()
+@untyped_inner
 def take_sample(data, start, end, n_pieces, line):  # type: ignore[no-untyped-def]
     """Write the sample of `data[start:end]` to `line`; return its bytes."""
     size = end - start
@@ -92,7 +92,7 @@ def take_sample(data, start, end, n_pieces, line):  # type: ignore[no-untyped-de
     return n
 
 
-@compiled()
+@untyped_inner
 def _decoded(line, at, size):  # type: ignore[no-untyped-def]
     """Return (code point, bytes) of the character at `at`; one that is cut off is U+0000."""
     lead = np.int64(line[at])
@@ -107,7 +107,7 @@ def _decoded(line, at, size):  # type: ignore[no-untyped-def]
     return code, n_bytes
 
 
-@compiled()
+@untyped_inner
 def count_letters(line, size, tables, counts):  # type: ignore[no-untyped-def]
     """Write the letters of each script in `line[:size]` to counts[n_scripts]; return (letters, capitals)."""
     for number in range(counts.size):
@@ -133,7 +133,7 @@ def count_letters(line, size, tables, counts):  # type: ignore[no-untyped-def]
     return n_letters, n_capitals
 
 
-@compiled()
+@untyped_inner
 def lower_letters(line, size, tables, lower):  # type: ignore[no-untyped-def]
     """Write `line[:size]` in lower case to `lower`; return its bytes."""
     n, at = np.int64(0), np.int64(0)
@@ -149,7 +149,7 @@ def lower_letters(line, size, tables, lower):  # type: ignore[no-untyped-def]
     return n
 
 
-@compiled()
+@untyped_inner
 def _encode(code, out, at):  # type: ignore[no-untyped-def]
     """Write a character below U+10000 as UTF-8; return its bytes."""
     if code < 0x80:

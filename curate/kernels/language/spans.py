@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curate.kernels.fasttext.score import compiled
+from curate.kernels.compiled import untyped_kernel
 from curate.kernels.language.identify import I64, Found, Identifier, Texts, identify, read_only
 
 MIN_PARAGRAPH_BYTES = 64
@@ -80,7 +80,7 @@ def paragraphs(texts: Texts) -> tuple[Texts, I64]:
     return read_only(texts.data, starts, ends), bounds
 
 
-@compiled(cache=True)
+@untyped_kernel
 def _split(data, starts, ends, cuts, bounds):  # type: ignore[no-untyped-def]
     n = 0
     for text in range(starts.size):

@@ -6,7 +6,8 @@ array (see `words.CHAR`), a chunk is chars[start:end], lengths are in characters
 
 from __future__ import annotations
 
-from curate.kernels.text.primitives import KIND, Int, Records, find_exception, inner, power_of
+from curate.kernels.compiled import inner
+from curate.kernels.text.primitives import KIND, Int, Records, find_exception, power_of
 from curate.kernels.text.tables import (
     BEFORE_STOP,
     DIGIT,

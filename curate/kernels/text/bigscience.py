@@ -10,10 +10,10 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from curate.corpus_signals import BIGSCIENCE, BIGSCIENCE_CHARS, BIGSCIENCE_WORDS
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
+from curate.kernels.compiled import inner, kernel
+from curate.kernels.text.passes import Docs, Grams, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
 from curate.kernels.text.primitives import (
     BASE,
     MIX,
@@ -23,7 +23,6 @@ from curate.kernels.text.primitives import (
     Record,
     Records,
     decode,
-    inner,
     insert,
     mixed,
     power_of,
@@ -126,33 +125,33 @@ def count_word(h: Int, n_chars: Int, words: Records, max_words: int, listed: Rec
 
 
 @inner
-def repeated_ngrams(words: Records, n_words: Int, room: Room) -> Int:
+def repeated_ngrams(words: Records, n_words: Int, grams: Grams) -> Int:
     """Return how many of the n-grams of WORD_ORDER words stand more than once, each copy counted."""
     n_grams = n_words - WORD_ORDER + 1
     for k in range(n_grams):
         h = np.uint64(0)
         for w in range(k, k + WORD_ORDER):
             h = h * MIX + mixed(words[w].hash)
-        room.gram[k] = h
-        room.where[k] = k
-    room.generation[0] += 1
+        grams.gram[k] = h
+        grams.where[k] = k
+    grams.generation[0] += 1
     mask = slots_for(n_words) - 1
     count_copies(
-        room.where, n_grams, room.gram, room.count, room.total, room.table, mask, room.generation[0]
+        grams.where, n_grams, grams.gram, grams.count, grams.total, grams.table, mask, grams.generation[0]
     )  # fmt: skip
     n = 0
     for k in range(n_grams):
-        n += int(room.count[room.total[k]] > 1)
+        n += int(grams.count[grams.total[k]] > 1)
     return n
 
 
 @inner
-def frequent_chars(doc: Bytes, n_chars: Int, room: Room) -> Int:
+def frequent_chars(doc: Bytes, n_chars: Int, grams: Grams) -> Int:
     """Return the copies of the most frequent n-grams of CHAR_ORDER characters: those that repeat, at most √(all)."""
     mask = slots_for(n_chars) - 1
-    room.generation[0] += 1
-    generation = room.generation[0]
-    with_copies = room.where  # [count] n-grams that stand so often, up to the highest count
+    grams.generation[0] += 1
+    generation = grams.generation[0]
+    with_copies = grams.where  # [count] n-grams that stand so often, up to the highest count
     h, oldest = np.uint64(0), power_of(CHAR_ORDER)
     i = behind = n_before = n_unique = n_repeated = highest = np.int64(0)
     while i < doc.size:
@@ -166,10 +165,10 @@ def frequent_chars(doc: Bytes, n_chars: Int, room: Room) -> Int:
             h -= (np.uint64(code) + ONE) * oldest
         if n_before < CHAR_ORDER:
             continue
-        slot, was_there = insert(room.table, mask, generation, h)
+        slot, was_there = insert(grams.table, mask, generation, h)
         count = np.int64(1)
         if was_there:
-            count = np.int64(room.table[slot].first) + 1
+            count = np.int64(grams.table[slot].first) + 1
             if count > highest:
                 with_copies[count] = 0
                 highest = count
@@ -180,7 +179,7 @@ def frequent_chars(doc: Bytes, n_chars: Int, room: Room) -> Int:
                 n_repeated += 1
         else:
             n_unique += 1
-        room.table[slot].first = count
+        grams.table[slot].first = count
     left = min(np.int64(math.sqrt(n_unique)), n_repeated)
     n = np.int64(0)
     while left > 0:
@@ -196,29 +195,29 @@ def bigscience_kernel() -> Kernel:
     """Fill the columns BIGSCIENCE, BIGSCIENCE_WORDS and BIGSCIENCE_CHARS."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints, listed: Records) -> None:
+    @kernel
+    def run(docs: Docs, words: Records, grams: Grams, out: Ints, listed: Records, states: Records) -> None:
         if digest == 0:
             return
-        state = np.zeros(1, STATE)[0]
+        state = states[0]
         for d in range(docs.valid.size):
             if not docs.valid[d]:
                 continue
             doc = doc_of(docs, d)
             row = out[d]
-            n_chars = read_words(doc, words.word, MAX_WORDS, listed, state, row[:N_COUNTS])
+            n_chars = read_words(doc, words, MAX_WORDS, listed, state, row[:N_COUNTS])
             n_words = row[N_WORDS]
             if n_words <= MAX_WORDS:
                 row[N_COUNTS] = max(n_words - WORD_ORDER + 1, 0)
-                row[N_COUNTS + 1] = repeated_ngrams(words.word, n_words, room)
+                row[N_COUNTS + 1] = repeated_ngrams(words, n_words, grams)
             if n_chars <= MAX_CHARS:
                 row[N_COUNTS + 2] = max(n_chars - CHAR_ORDER + 1, 0)
-                row[N_COUNTS + 3] = frequent_chars(doc, n_chars, room)
+                row[N_COUNTS + 3] = frequent_chars(doc, n_chars, grams)
 
     listed = word_lists()  # too large to be frozen into the compiled code
 
     def with_lists(docs: Docs, words: Words, room: Room, out: Ints) -> None:
-        run(docs, words, room, out, listed)
+        run(docs, words.word, room.grams, out, listed, np.zeros(1, STATE))
 
     return with_lists
 

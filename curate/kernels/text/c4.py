@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.lines import ends_in_stops, next_line
 from curate.kernels.text.passes import (
     MAX_CITED_WORDS,
+    Copies,
     Docs,
     Ints,
     Kernel,
@@ -24,7 +25,7 @@ from curate.kernels.text.passes import (
     source_digest,
     words_of,
 )
-from curate.kernels.text.primitives import Bytes, Int, Records, class_at, inner
+from curate.kernels.text.primitives import Bytes, Int, Records, class_at
 from curate.kernels.text.segmenters import spacy_segmenter
 from curate.kernels.text.tables import SPACE, UNICODE_DIGIT
 from curate.kernels.text.words import ALL_PUNCTUATION, ENDS_SENTENCE
@@ -279,11 +280,11 @@ def add_sentences(n_sentences: Int, kept: Int, row: Ints) -> None:
 
 
 @inner
-def count_lines(doc: Bytes, words: Records, rules: Limits, d: Int, room: Room, row: Ints) -> bool:
+def count_lines(doc: Bytes, words: Records, rules: Limits, d: Int, copies: Copies, row: Ints) -> bool:
     """Fill `row` with COUNTS for every set of rules; return whether there was room for every line to be copied.
 
     The order of the checks is datatrove's; a line that an earlier check drops cannot drop the page. Kept lines without
-    their citation marks are left in room.line and room.cited, for their words are to be cut anew.
+    their citation marks are left in `copies`, for their words are to be cut anew.
     """
     row[:] = 0
     i = next_word = 0
@@ -296,23 +297,23 @@ def count_lines(doc: Bytes, words: Records, rules: Limits, d: Int, room: Room, r
         if not may_keep(rules, n_words, longest):
             continue
         faults = find_faults(doc, start, end)
-        at = line_end = np.int64(room.cited[room.n_cited[0]].end)
+        at = line_end = np.int64(copies.cited[copies.n_cited[0]].end)
         if faults & HAS_BRACKET:
-            if end - start > room.line.size - at or room.n_cited[0] + 1 == room.cited.size:
+            if end - start > copies.line.size - at or copies.n_cited[0] + 1 == copies.cited.size:
                 return False
-            line_end = copy_without_citations(doc, start, end, room.line, at)
+            line_end = copy_without_citations(doc, start, end, copies.line, at)
         if line_end - at == end - start or not faults & HAS_BRACKET:
             kept = count_line(rules, n_words, n_words, longest, ends_sentence(doc, start, end), faults, row)
             if kept:
                 add_sentences(count_sentences(doc, words, first_word, next_word, end), kept, row)
             continue
-        line = room.line_read[at:line_end]
+        line = copies.line_read[at:line_end]
         n_clean, _ = spaced_words(line, 0, line.size)
         ending, faults = ends_sentence(line, 0, line.size), find_faults(line, 0, line.size)
         kept = count_line(rules, n_words, n_clean, longest, ending, faults, row)
         if kept:
-            room.n_cited[0] += 1
-            cited = room.cited[room.n_cited[0]]
+            copies.n_cited[0] += 1
+            cited = copies.cited[copies.n_cited[0]]
             cited.end, cited.doc, cited.kept = line_end, d, kept
     return True
 
@@ -325,14 +326,14 @@ def lines_kernel() -> Kernel:
     """
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints, rules: Limits) -> None:
+    @kernel
+    def run(docs: Docs, words: Words, copies: Copies, out: Ints, rules: Limits) -> None:
         if digest == 0:
             return
-        room.n_cited[0] = 0
-        room.cited[0].end = 0
+        copies.n_cited[0] = 0
+        copies.cited[0].end = 0
         for d in range(docs.valid.size):
-            if words.measured[d] and not count_lines(doc_of(docs, d), words_of(words, d), rules, d, room, out[d]):
+            if words.measured[d] and not count_lines(doc_of(docs, d), words_of(words, d), rules, d, copies, out[d]):
                 out[d] = -1
 
     return run
@@ -343,7 +344,7 @@ def cited_kernel() -> Kernel:
     """Add the sentences of cited lines, given as texts with their words, to the docs they come from."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
+    @kernel
     def run(lines: Docs, words: Words, cited: Records, out: Ints) -> None:
         if digest == 0:
             return
@@ -368,17 +369,18 @@ def counting(rules: Sequence[LineRules]) -> Callable[[], Kernel]:
         count, add, segment = lines_kernel(), cited_kernel(), spacy_segmenter()
 
         def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
-            count(docs, words, room, out, limits)
-            n = int(room.n_cited[0])
-            ends = room.cited["end"][: n + 1].copy()
+            copies = room.copies
+            count(docs, words, copies, out, limits)
+            n = int(copies.n_cited[0])
+            ends = copies.cited["end"][: n + 1].copy()
             if n == 0 and docs.valid.size == 0:  # compiled, and the segmenter by whom it is needed
-                add(docs, words, room.cited[:0], out)
+                add(docs, words, copies.cited[:0], out)
             for first, last in groups(ends, MAX_CITED_WORDS) if n else ():
-                lines = Docs(room.line_read, ends[first : last + 1], np.ones(last - first, np.bool_))
+                lines = Docs(copies.line_read, ends[first : last + 1], np.ones(last - first, np.bool_))
                 size = last - first
                 cut = Words(room.line_words, np.zeros(size + 1, np.int64), np.zeros(size, np.bool_))
                 segment(lines, cut, room, MAX_CITED_WORDS)
-                add(lines, cut, room.cited[first + 1 : last + 1], out)
+                add(lines, cut, copies.cited[first + 1 : last + 1], out)
 
         return run
 

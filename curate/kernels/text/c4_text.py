@@ -7,8 +7,8 @@ import functools
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
+from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.c4 import (
     COUNTS,
     HAS_BRACKET,
@@ -23,8 +23,8 @@ from curate.kernels.text.c4 import (
 )
 from curate.kernels.text.lines import next_line
 from curate.kernels.text.measure import docs_of, run_passes
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, inner, strip
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, read_only, source_digest
+from curate.kernels.text.primitives import Bytes, Int, strip
 
 NEWLINE = ord("\n")
 
@@ -41,10 +41,8 @@ def c4_text(text: pa.Array, rules: LineRules) -> pa.Array:
     """
     docs = docs_of(text)
     kept = np.empty(int(docs.offsets[-1] - docs.offsets[0]), np.uint8)
-    kept_read = kept[:]
-    kept_read.flags.writeable = False
     ends = np.zeros(len(text) + 1, np.int64)
-    edit_kernel()(docs, kept, kept_read, np.array(rules, np.float64), ends)
+    edit_kernel()(docs, kept, read_only(kept), np.array(rules, np.float64), ends)
     buffers = [pa.py_buffer(ends), pa.py_buffer(kept)]
     edited = pa.LargeStringArray.from_buffers(len(text), *buffers).cast(pa.string())
     return pc.if_else(pa.array(docs.valid), edited, pa.scalar(None, pa.string()))
@@ -83,7 +81,7 @@ def edit_kernel() -> Kernel:
     """Write the kept text of all docs to `kept`, and where each ends to `ends`."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
+    @kernel
     def run(docs: Docs, kept: Bytes, kept_read: Bytes, rules: Limits, ends: Ints) -> None:
         if digest == 0:
             return

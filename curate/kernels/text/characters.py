@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from numba import njit
-
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, chars_in, class_at, inner, is_at
+from curate.kernels.compiled import inner, kernel
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, source_digest
+from curate.kernels.text.primitives import Bytes, Int, chars_in, class_at, is_at
 from curate.kernels.text.tables import LETTER, MARK, SPACE, SYMBOL, UNICODE_DIGIT, UPPER
 
 NEWLINE, SHARP, FULL_STOP, BLANK = ord("\n"), ord("#"), ord("."), ord(" ")
@@ -63,8 +62,8 @@ def characters_kernel() -> Kernel:
     """Fill characters, newlines, characters without newlines, hash signs, ellipses, DCLM's symbols."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, out: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):
@@ -78,7 +77,7 @@ def characters_kernel() -> Kernel:
             row[3], row[4], n_spaced = count_symbols(doc)
             row[5] = row[3] + row[4] + n_spaced
 
-    return run
+    return lambda docs, words, room, out: run(docs, out)
 
 
 @functools.cache
@@ -86,8 +85,8 @@ def classes_kernel() -> Kernel:
     """Fill letters, upper-case letters, decimal digits, white space, symbols, marks."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, out: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):
@@ -107,7 +106,7 @@ def classes_kernel() -> Kernel:
                 row[5] += int(flags & MARK != 0)
                 i += n_bytes
 
-    return run
+    return lambda docs, words, room, out: run(docs, out)
 
 
 PASSES = (

@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 
+from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.characters import count_newlines
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, source_digest
 from curate.kernels.text.primitives import (
     FLAT_FLAGS,
     Bytes,
@@ -23,7 +23,6 @@ from curate.kernels.text.primitives import (
     class_at,
     find_byte,
     hash_piece,
-    inner,
     insert,
     is_at,
     slots_for,
@@ -188,15 +187,15 @@ def marked_kernel() -> Kernel:
     """Fill lines, bullet lines, ellipsis lines as str.splitlines cuts."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, out: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):
             if docs.valid[d]:
                 out[d, 0], out[d, 1], out[d, 2] = count_marked_lines(doc_of(docs, d))
 
-    return run
+    return lambda docs, words, room, out: run(docs, out)
 
 
 @functools.cache
@@ -204,8 +203,8 @@ def repeated_kernel() -> Kernel:
     """Fill what the lines between newlines and the paragraphs give; nothing on repetition above MAX_LINES lines."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, table: Records, last: Ints, out: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):
@@ -215,12 +214,12 @@ def repeated_kernel() -> Kernel:
             row = out[d]
             n_lines = count_newlines(doc) + 1
             mask = slots_for(n_lines) - 1 if n_lines <= MAX_LINES else -1
-            room.generation[0] += 2
+            last[0] += 2
             if mask >= 0:
-                row[0], row[1], row[2] = repeated_paragraphs(doc, room.table, mask, room.generation[0] - 1)
-            walk_lines(doc, room.table, mask, room.generation[0], row)
+                row[0], row[1], row[2] = repeated_paragraphs(doc, table, mask, last[0] - 1)
+            walk_lines(doc, table, mask, last[0], row)
 
-    return run
+    return lambda docs, words, room, out: run(docs, room.grams.table, room.grams.generation, out)
 
 
 PASSES = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 
+from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.characters import count_newlines, is_spaced_ellipsis
 from curate.kernels.text.lines import ends_in_stops
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, source_digest
 from curate.kernels.text.primitives import (
     Bytes,
     Int,
@@ -17,7 +17,6 @@ from curate.kernels.text.primitives import (
     chars_in,
     find_byte,
     hash_piece,
-    inner,
     insert,
     is_at,
     slots_for,
@@ -72,11 +71,10 @@ def pieces_kernel() -> Kernel:
     """Fill `count_pieces` of lines, then of paragraphs; nothing above MAX_LINES lines."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, table: Records, last: Ints, row: Ints, out: Ints) -> None:
         if digest == 0:
             return
-        row = np.zeros(6, np.int64)
         for d in range(docs.valid.size):
             if not docs.valid[d]:
                 continue
@@ -84,13 +82,13 @@ def pieces_kernel() -> Kernel:
             n_lines = count_newlines(doc) + 1
             if n_lines > MAX_LINES:
                 continue
-            room.generation[0] += 2
+            last[0] += 2
             mask = slots_for(n_lines) - 1
-            count_pieces(doc, 1, room.table, mask, room.generation[0] - 1, out[d])
-            count_pieces(doc, 2, room.table, mask, room.generation[0], row)
+            count_pieces(doc, 1, table, mask, last[0] - 1, out[d])
+            count_pieces(doc, 2, table, mask, last[0], row)
             out[d, 6], out[d, 7], out[d, 8], out[d, 9] = row[0], row[1], row[4], row[5]
 
-    return run
+    return lambda docs, words, room, out: run(docs, room.grams.table, room.grams.generation, np.zeros(6, np.int64), out)
 
 
 PASSES = (

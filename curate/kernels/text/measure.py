@@ -22,12 +22,15 @@ from curate.kernels.text.passes import (
     MAX_CITED_BYTES,
     MAX_CITED_LINES,
     MAX_CITED_WORDS,
+    Copies,
     Docs,
+    Grams,
     Kernel,
     Pass,
     Room,
     Words,
     groups,
+    read_only,
 )
 from curate.kernels.text.primitives import MAX_GENERATION, SLOT, slots_for
 from curate.kernels.text.tables import MAX_CHUNK_BYTES
@@ -122,7 +125,11 @@ def docs_of(text: pa.Array) -> Docs:
         offsets = np.frombuffer(raw_offsets, wide)[text.offset : text.offset + len(text) + 1].astype(np.int64)
     # Kernels see read-only bytes always, so that they compile for one type.
     data = np.frombuffer(raw_data or b"", np.uint8)
-    valid = text.is_valid().to_numpy(zero_copy_only=False).astype(np.bool_)
+    valid = (
+        np.frombuffer(text.is_valid().cast(pa.uint8()).buffers()[1], np.bool_)[: len(text)]
+        if len(text)
+        else np.zeros(0, np.bool_)
+    )
     return Docs(data, offsets, valid)
 
 
@@ -159,7 +166,7 @@ def _room_for(group: Docs) -> tuple[Room, Words]:
     if n_bytes > GROUP_BYTES:
         return _new_room(n_bytes, n_docs)
     room: tuple[Room, Words] | None = getattr(_local, "room", None)
-    if room is None or room[1].measured.size < n_docs or room[0].generation[0] > MAX_GENERATION:
+    if room is None or room[1].measured.size < n_docs or room[0].grams.generation[0] > MAX_GENERATION:
         room = _local.room = _new_room(GROUP_BYTES, max(n_docs, 1 << 10))
     return room
 
@@ -169,9 +176,7 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
     n_words = min(n_bytes, MAX_WORDS)
     n_line_words = min(n_bytes, MAX_CITED_WORDS)
     line = np.zeros(min(n_bytes, MAX_CITED_BYTES), np.uint8)
-    line_read = line[:]
-    line_read.flags.writeable = False
-    room = Room(
+    grams = Grams(
         table=np.zeros(_n_slots(min(n_bytes + 1, MAX_WORDS)), SLOT),
         generation=np.zeros(1, np.int64),
         gram=np.empty(n_words, np.uint64),
@@ -180,13 +185,14 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
         where=np.empty(n_words, np.int32),
         at=np.empty(n_words, np.int32),
         seen=np.empty(8 * n_words, np.uint8),
+    )
+    copies = Copies(line, read_only(line), np.zeros(min(n_bytes, MAX_CITED_LINES) + 2, CITED), np.zeros(1, np.int64))
+    room = Room(
+        grams=grams,
         chars=np.empty(MAX_CHUNK_BYTES + 1, CHAR),
         ends=np.empty(MAX_CHUNK_BYTES + 1, np.int64),
-        line=line,
-        line_read=line_read,
+        copies=copies,
         line_words=np.empty(n_line_words + 2 * MAX_CHUNK_BYTES, WORD),
-        cited=np.zeros(min(n_bytes, MAX_CITED_LINES) + 2, CITED),
-        n_cited=np.zeros(1, np.int64),
     )
     words = Words(
         word=np.empty(n_words + 2 * MAX_CHUNK_BYTES, WORD),

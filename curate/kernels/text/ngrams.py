@@ -11,9 +11,9 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
+from curate.kernels.compiled import inner, kernel
+from curate.kernels.text.passes import Docs, Grams, Ints, Kernel, Pass, Words, doc_of, source_digest, words_of
 from curate.kernels.text.primitives import (
     BYTE,
     IS_LITTLE_ENDIAN,
@@ -23,7 +23,6 @@ from curate.kernels.text.primitives import (
     Int,
     Records,
     eight_at,
-    inner,
     insert,
     load_eight,
     mixed,
@@ -164,19 +163,19 @@ def find_pairs(words: Records, gram: Hashes, where: Positions, at: Positions, se
 
 
 @inner
-def count_ngrams(words: Records, room: Room, row: Ints) -> None:
+def count_ngrams(words: Records, grams: Grams, row: Ints) -> None:
     """Fill row[3 i : 3 i + 3] for order i + 2 up to 4, then row[9 + 3 i : …] for order i + 5 up to 10; see the columns.
 
     Of the most frequent n-gram length times count: the first with the blanks between its words, the same without, and
     the longest, 0 where none repeats. Then characters in n-grams that stand more than once: each word once (DCLM),
     overlaps counted again (dolma); and characters of all n-grams, overlaps counted again (dolma's denominator).
     """
-    gram, total, copies, where, at, table = room.gram, room.total, room.count, room.where, room.at, room.table
+    gram, total, copies, where, at, table = grams.gram, grams.total, grams.count, grams.where, grams.at, grams.table
     n = words.size
-    generation = room.generation[0]
+    generation = grams.generation[0]
     row[:] = 0
     sum_chars(words, total)
-    n_at = find_pairs(words, gram, where, at, room.seen)
+    n_at = find_pairs(words, gram, where, at, grams.seen)
     for order in range(FIRST_TOP, LAST_DUP + 1):
         if n < order:
             break
@@ -198,7 +197,7 @@ def count_ngrams(words: Records, room: Room, row: Ints) -> None:
             for k in range(order):
                 row[column + 2] += total[n - k] - total[k]
         n_at = lengthen(words, at, n_at, gram, where, copies, order)
-    room.generation[0] = generation
+    grams.generation[0] = generation
 
 
 @inner
@@ -215,13 +214,13 @@ def key_at(doc: Bytes, start: Int, n: Int, low: Int, high: Int) -> tuple[Int, In
 
 
 @inner
-def find_repeatable(doc: Bytes, words: Records, room: Room) -> Int:
-    """Fill room.at with the positions where words, joined, may begin a repetition of at least 5; return how many.
+def find_repeatable(doc: Bytes, words: Records, grams: Grams) -> Int:
+    """Fill grams.at with the positions where words, joined, may begin a repetition of at least 5; return how many.
 
     A run of KEY_BYTES bytes or more repeats only where its first KEY_BYTES bytes do. Shorter runs may repeat anywhere.
-    room.total is filled.
+    grams.total is filled.
     """
-    total, where, at, seen = room.total, room.where, room.at, room.seen
+    total, where, at, seen = grams.total, grams.where, grams.at, grams.seen
     mask = seen_mask(seen, words.size)
     low = high = np.uint64(0)
     for k in range(words.size - 1, -1, -1):
@@ -252,7 +251,7 @@ def join(words: Records, start: Int, end: Int) -> Int:
 
 
 @inner
-def greedy_ngrams(doc: Bytes, words: Records, room: Room, row: Ints) -> None:
+def greedy_ngrams(doc: Bytes, words: Records, grams: Grams, row: Ints) -> None:
     """Fill row[i] for order i + 5 with the characters in repeated n-grams, as datatrove counts.
 
     Greedy from the left: a repetition jumps over its n words, so no character counts twice. Words are joined with
@@ -261,10 +260,10 @@ def greedy_ngrams(doc: Bytes, words: Records, room: Room, row: Ints) -> None:
     row[:] = 0
     if words.size < FIRST_DUP:
         return
-    gram, total, at, table = room.gram, room.total, room.at, room.table
+    gram, total, at, table = grams.gram, grams.total, grams.at, grams.table
     sum_chars(words, total)
-    generation = room.generation[0]
-    n_at = find_repeatable(doc, words, room)
+    generation = grams.generation[0]
+    n_at = find_repeatable(doc, words, grams)
     mask = slots_for(n_at) - 1
     for j in range(n_at):
         gram[j] = join(words, at[j], at[j] + FIRST_DUP - 1)
@@ -283,7 +282,7 @@ def greedy_ngrams(doc: Bytes, words: Records, room: Room, row: Ints) -> None:
             if was_there:
                 row[order - FIRST_DUP] += total[last + 1] - total[at[j]]
                 free = last + 1
-    room.generation[0] = generation
+    grams.generation[0] = generation
 
 
 @functools.cache
@@ -291,15 +290,15 @@ def counting_kernel() -> Kernel:
     """Fill `count_ngrams`."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(words: Words, grams: Grams, out: Ints) -> None:
         if digest == 0:
             return
-        for d in range(docs.valid.size):
+        for d in range(out.shape[0]):
             if words.measured[d]:
-                count_ngrams(words_of(words, d), room, out[d])
+                count_ngrams(words_of(words, d), grams, out[d])
 
-    return run
+    return lambda docs, words, room, out: run(words, room.grams, out)
 
 
 @functools.cache
@@ -307,15 +306,15 @@ def greedy_kernel() -> Kernel:
     """Fill `greedy_ngrams`."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, words: Words, grams: Grams, out: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):
             if words.measured[d]:
-                greedy_ngrams(doc_of(docs, d), words_of(words, d), room, out[d])
+                greedy_ngrams(doc_of(docs, d), words_of(words, d), grams, out[d])
 
-    return run
+    return lambda docs, words, room, out: run(docs, words, room.grams, out)
 
 
 def _columns(v: str) -> tuple[str, ...]:

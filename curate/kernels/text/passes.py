@@ -5,19 +5,19 @@ a group of docs as `kernel(docs, words, room, out)`: it fills out[d, c], the c-t
 leaves -1 where it measured nothing (null). A pass with `words` finds them cut in `words`; a family with words of its
 own registers a segmenter in its module's `SEGMENTERS`, called as `segmenter(docs, words, room, max_words)`.
 
-Write a kernel as a function that builds it:
+Write a kernel as a function that builds it; each array that compiled code is given takes time to compile:
 
     @functools.cache
     def my_kernel() -> Kernel:
         digest = source_digest()          # a constant of the closure: a part of the key of Numba's cache on disk
 
-        @njit(cache=True, nogil=True)
-        def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+        @kernel
+        def run(docs: Docs, out: Ints) -> None:
             if digest == 0:
                 return
             ...
 
-        return run
+        return lambda docs, words, room, out: run(docs, out)
 
     PASSES = (Pass(None, ("n_mine",), my_kernel),)
 """
@@ -34,7 +34,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curate.kernels.text.primitives import Bytes, Int, Records, inner
+from curate.kernels.compiled import inner
+from curate.kernels.text.primitives import Bytes, Int, Records
 from curate.kernels.text.tables import PATH
 
 # C4 copies lines that hold citation marks; a doc is not measured whose kept ones have more bytes together, are more
@@ -64,8 +65,8 @@ class Words(NamedTuple):
     measured: npt.NDArray[np.bool_]  # [n] False where the text is null or has too many words
 
 
-class Room(NamedTuple):
-    """Scratch memory, with room for every doc of a group."""
+class Grams(NamedTuple):
+    """Scratch memory for what counts repetitions, with room for every doc of a group."""
 
     table: Records  # see `primitives.SLOT`; at least slots_for(n) slots for a doc of n words or n lines
     generation: Ints  # [1] the last generation used in `table`
@@ -75,13 +76,25 @@ class Room(NamedTuple):
     where: npt.NDArray[np.int32]  # [n words]
     at: npt.NDArray[np.int32]  # [n words]
     seen: npt.NDArray[np.uint8]  # [8 x n words]
-    chars: Records  # [MAX_CHUNK_BYTES + 1], see `words.CHAR`
-    ends: Ints  # [MAX_CHUNK_BYTES + 1]
-    line: Bytes  # copies of lines without their citation marks
+
+
+class Copies(NamedTuple):
+    """Copies of lines without their citation marks."""
+
+    line: Bytes  # what is copied
     line_read: Bytes  # the same memory, of the type that texts have
-    line_words: Records  # the words of these lines
     cited: Records  # [n lines + 1], see CITED: line k ends in `line` where cited[k] says, the first begins at 0
     n_cited: Ints  # [1]
+
+
+class Room(NamedTuple):
+    """Scratch memory, with room for every doc of a group; a kernel takes what it needs of it."""
+
+    grams: Grams
+    chars: Records  # [MAX_CHUNK_BYTES + 1], see `words.CHAR`
+    ends: Ints  # [MAX_CHUNK_BYTES + 1]
+    copies: Copies
+    line_words: Records  # the words of these lines
 
 
 @dataclass(frozen=True)
@@ -113,13 +126,20 @@ def groups(offsets: Ints, max_bytes: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-@inner
+def read_only(array: Bytes) -> Bytes:
+    """Return the same memory as an array that cannot be written to, for Numba of the type that texts have."""
+    view = array[:]
+    view.flags.writeable = False
+    return view
+
+
+@functools.partial(inner, inline="always")
 def doc_of(docs: Docs, d: Int) -> Bytes:
     """Return the bytes of text d."""
     return docs.data[docs.offsets[d] : docs.offsets[d + 1]]
 
 
-@inner
+@functools.partial(inner, inline="always")
 def words_of(words: Words, d: Int) -> Records:
     """Return the words of text d."""
     return words.word[words.first[d] : words.first[d + 1]]

@@ -7,15 +7,15 @@ Numba turns uint64 with int64 into float64, so every hash constant is a typed np
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from curate.kernels.compiled import inner
 from curate.kernels.text.tables import HASH_BASE, HASH_MIX, SPACE, tables
 
 # Numba freezes global arrays into the code it compiles, which spares every call their dozens of arguments.
@@ -30,7 +30,6 @@ BYTE = np.uint64(8)
 EIGHT_ONES, EIGHT_TOPS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 IS_LITTLE_ENDIAN = sys.byteorder == "little"
 REPLACEMENT = 0xFFFD
-F = TypeVar("F", bound=Callable[..., Any])
 
 # Numba infers the types inside a kernel; these names are for the reader, since NumPy's stubs know no record fields.
 Int = Any  # int64, or uint64 for a hash
@@ -41,17 +40,6 @@ Record = Any  # one element of it
 # One slot of a hash table. A slot of another generation is empty: nothing is cleared until generations run out.
 SLOT = np.dtype([("key", "u8"), ("generation", "i4"), ("first", "i4")])
 MAX_GENERATION = 1 << 30
-
-
-def inner(function: F) -> F:
-    """Compile a function that only compiled code calls.
-
-    Leaves out what Python and C would call it by, which spares a fifth of the time it takes to compile. Called from
-    Python it would crash the process; its `py_func` does not.
-    """
-    options: Any = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled: F = njit(**options)(function)
-    return compiled
 
 
 @inner

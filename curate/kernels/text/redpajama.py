@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 
 from curate.corpus_signals import REDPAJAMA, REDPAJAMA_WORDS
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
+from curate.kernels.compiled import kernel
+from curate.kernels.text.passes import Docs, Grams, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
 from curate.kernels.text.primitives import Records
 from curate.kernels.text.redpajama_chars import STATE
 from curate.kernels.text.redpajama_ngrams import N_NGRAM_COUNTS, count_flagged, count_ngrams
@@ -65,30 +65,31 @@ def redpajama_kernel() -> Kernel:
     """Fill the columns REDPAJAMA and REDPAJAMA_WORDS."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints, listed: Records) -> None:
+    @kernel
+    def run(
+        docs: Docs, words: Records, grams: Grams, out: Ints, listed: Records, states: Records, found: Ints, before: Ints
+    ) -> None:
         if digest == 0:
             return
-        state = np.zeros(1, STATE)[0]
-        found = np.zeros(N_COUNTS, np.int64)
-        before = np.zeros(N_COUNTS, np.int64)
+        state = states[0]
         for d in range(docs.valid.size):
             if not docs.valid[d]:
                 continue
             row = out[d]
-            read_doc(doc_of(docs, d), words.word, MAX_WORDS, listed, state, found, before)
+            read_doc(doc_of(docs, d), words, MAX_WORDS, listed, state, found, before)
             for k in range(COUNT_OF.size):
                 row[k] = found[COUNT_OF[k]]
             n = found[N_WORDS]
             row[COUNT_OF.size] = found[WORD_CHARS] + max(n - 1, 0)
             if n <= MAX_WORDS:
-                count_ngrams(words.word, n, room, row[N_COLUMNS : N_COLUMNS + N_NGRAM_COUNTS])
-                count_flagged(words.word, n, listed, row[N_COLUMNS + N_NGRAM_COUNTS :])
+                count_ngrams(words, n, grams, row[N_COLUMNS : N_COLUMNS + N_NGRAM_COUNTS])
+                count_flagged(words, n, listed, row[N_COLUMNS + N_NGRAM_COUNTS :])
 
     listed = word_lists()  # too large to be frozen into the compiled code
 
     def with_lists(docs: Docs, words: Words, room: Room, out: Ints) -> None:
-        run(docs, words, room, out, listed)
+        counts = np.zeros((2, N_COUNTS), np.int64)
+        run(docs, words.word, room.grams, out, listed, np.zeros(1, STATE), counts[0], counts[1])
 
     return with_lists
 

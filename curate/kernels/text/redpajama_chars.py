@@ -6,10 +6,13 @@ are not does `end_marks` read them again, so that any run of marks costs a time 
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, inner, mixed, power_of
+from curate.kernels.compiled import inner
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, mixed, power_of
 from curate.kernels.text.redpajama_tables import (
     CASED,
     DROPPED,
@@ -57,7 +60,7 @@ def start_word(state: Record) -> None:
     state.unsorted = 0
 
 
-@inner
+@functools.partial(inner, allocates=True)
 def end_marks(state: Record, doc: Bytes, end: Int) -> None:
     """Put the hash right where the run of marks before byte `end` is out of order: class by class, as in NFD."""
     hashes = np.zeros(RANK_BITS + 1, np.uint64)

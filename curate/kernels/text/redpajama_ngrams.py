@@ -11,8 +11,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from curate.kernels.text.passes import Room
-from curate.kernels.text.primitives import MIX, Int, Records, inner, insert, mixed, slots_for
+from curate.kernels.compiled import inner
+from curate.kernels.text.passes import Grams
+from curate.kernels.text.primitives import MIX, Int, Records, insert, mixed, slots_for
 from curate.kernels.text.redpajama_chars import count_languages, listed_slot
 
 MAX_ORDER = 10
@@ -126,14 +127,14 @@ def covered_chars(words: Records, at: Positions, n_at: Int, order: Int) -> Int:
 
 
 @inner
-def count_ngrams(words: Records, n_words: Int, room: Room, out: Ints) -> None:
+def count_ngrams(words: Records, n_words: Int, grams: Grams, out: Ints) -> None:
     """Fill out[:N_NGRAM_COUNTS]."""
     out[:] = 0
     if n_words == 0:
         return
-    gram, at, copies, first, table = room.gram, room.where, room.count, room.total, room.table
+    gram, at, copies, first, table = grams.gram, grams.where, grams.count, grams.total, grams.table
     mask = slots_for(n_words) - 1
-    generation = room.generation[0] + 1
+    generation = grams.generation[0] + 1
     for k in range(n_words):
         at[k] = k
         gram[k] = words[k].hash
@@ -158,7 +159,7 @@ def count_ngrams(words: Records, n_words: Int, room: Room, out: Ints) -> None:
         n_at = keep_repeated(at, n_at, copies, first)
         if order >= 5:
             out[DUP + order - 5] = covered_chars(words, at, n_at, order)
-    room.generation[0] = generation
+    grams.generation[0] = generation
 
 
 @inner

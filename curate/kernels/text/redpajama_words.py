@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from curate.kernels.compiled import inner
 from curate.kernels.text.lines import NEWLINE, ends_in_stops
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, inner, is_at, power_of
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Record, Records, decode, is_at, power_of
 from curate.kernels.text.redpajama_chars import (
     BLOCK_OF,
     FLAGS,

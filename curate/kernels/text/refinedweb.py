@@ -11,12 +11,12 @@ import functools
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from curate.corpus_signals import REFINEDWEB
+from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.measure import docs_of
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import Bytes, Int, decode, inner, strip
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, doc_of, read_only, source_digest
+from curate.kernels.text.primitives import Bytes, Int, decode, strip
 from curate.kernels.text.redpajama_chars import flags_at
 from curate.kernels.text.redpajama_tables import DECIMAL, DIGIT, SPACE, UPPER, WORD
 from curate.kernels.text.redpajama_words import ASCII
@@ -194,29 +194,29 @@ def more_follows(doc: Bytes, i: Int, nothing: Bytes) -> bool:
 
 
 @inner
-def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes) -> tuple[Int, Int]:
+def cut_line(doc: Bytes, start: Int, end: Int, is_first: bool, line: Bytes, copy: Bytes) -> tuple[Int, Int]:
     """Copy doc[start:end] to `line` and cut the three phrases from it; return the bounds of what is left.
 
-    `Read more...` goes from the end, `Sign-in` from the start, each with a white space.
+    `Read more...` goes from the end, `Sign-in` from the start, each with a white space. `copy` is `line`, to be read.
     """
     b, _ = cut_cart(doc, start, end, line)
     a = np.int64(0)
-    _, stripped = strip(line[:b], a, b)
+    _, stripped = strip(copy[:b], a, b)
     more = stripped - SIZE[READ_MORE]
-    if is_phrase(line, more, stripped, READ_MORE) and (stripped == b or not more_follows(doc, end + 1, line[:0])):
-        b = space_before(line, a, more)
-    first, _ = strip(line[:b], a, b)
-    if (first == a or is_first) and is_phrase(line, first, b, SIGN_IN):
+    if is_phrase(copy, more, stripped, READ_MORE) and (stripped == b or not more_follows(doc, end + 1, line[:0])):
+        b = space_before(copy, a, more)
+    first, _ = strip(copy[:b], a, b)
+    if (first == a or is_first) and is_phrase(copy, first, b, SIGN_IN):
         a = first + SIZE[SIGN_IN]
         if a < b:
-            flags, n_bytes = class_at(line, a)
+            flags, n_bytes = class_at(copy, a)
             if flags & SPACE:
                 a += n_bytes
     return a, b
 
 
 @inner
-def correct_lines(doc: Bytes, line: Bytes, kept: Bytes, at: Int, row: Ints) -> Int:
+def correct_lines(doc: Bytes, line: Bytes, copy: Bytes, kept: Bytes, at: Int, row: Ints) -> Int:
     """Fill row[:8]; if `kept` has room, write what remains of the doc to kept[at:]. Return where it ends."""
     row[:] = 0
     n_left = i = np.int64(0)
@@ -232,11 +232,11 @@ def correct_lines(doc: Bytes, line: Bytes, kept: Bytes, at: Int, row: Ints) -> I
             continue
         a, b, edited = np.int64(0), end - start, False
         if 0 < n_words <= MAX_EDITED_WORDS and b <= MAX_EDITED_BYTES:
-            a, b = cut_line(doc, start, end, n_left == 0, line)
+            a, b = cut_line(doc, start, end, n_left == 0, line, copy)
             edited = b - a != end - start
             if edited:
                 row[N_EDITED] += 1
-                _, n_words, _ = judge(line[a:b], np.int64(0))
+                _, n_words, _ = judge(copy[a:b], np.int64(0))
                 if n_words == 0:
                     continue
         n_left += n_words
@@ -245,7 +245,7 @@ def correct_lines(doc: Bytes, line: Bytes, kept: Bytes, at: Int, row: Ints) -> I
                 kept[at] = NEWLINE
                 at += 1
             for k in range(a, b):
-                kept[at] = line[k] if edited else doc[start + k]
+                kept[at] = copy[k] if edited else doc[start + k]
                 at += 1
     row[N_REMOVED] = row[N_WORDS] - n_left
     return at
@@ -256,16 +256,16 @@ def refinedweb_kernel() -> Kernel:
     """Fill the columns REFINEDWEB."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, line: Bytes, copy: Bytes, out: Ints) -> None:
         if digest == 0:
             return
-        nothing = room.line[:0]
+        nothing = line[:0]
         for d in range(docs.valid.size):
             if docs.valid[d]:
-                correct_lines(doc_of(docs, d), room.line, nothing, np.int64(0), out[d])
+                correct_lines(doc_of(docs, d), line, copy, nothing, np.int64(0), out[d])
 
-    return run
+    return lambda docs, words, room, out: run(docs, room.copies.line, room.copies.line_read, out)
 
 
 @functools.cache
@@ -273,19 +273,18 @@ def edit_kernel() -> Kernel:
     """Write what remains of all docs to `kept`, and where each ends to `ends`; `line` is room for a line."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, line: Bytes, kept: Bytes, ends: Ints) -> None:
+    @kernel
+    def run(docs: Docs, line: Bytes, copy: Bytes, kept: Bytes, kept_read: Bytes, ends: Ints, row: Ints) -> None:
         if digest == 0:
             return
-        row = np.zeros(N_COUNTS, np.int64)
         for d in range(docs.valid.size):
             begin = ends[d]
             ends[d + 1] = begin
             if docs.valid[d]:
-                at = correct_lines(doc_of(docs, d), line, kept, begin, row)
-                start, end = strip(kept[:at], begin, at)
+                at = correct_lines(doc_of(docs, d), line, copy, kept, begin, row)
+                start, end = strip(kept_read[:at], begin, at)
                 for k in range(start, end):
-                    kept[begin + k - start] = kept[k]
+                    kept[begin + k - start] = kept_read[k]
                 ends[d + 1] = begin + end - start
 
     return run
@@ -297,7 +296,7 @@ def refinedweb_text(text: pa.Array) -> pa.Array:
     line = np.empty(MAX_EDITED_BYTES, np.uint8)
     kept = np.empty(int(docs.offsets[-1] - docs.offsets[0]) + 1, np.uint8)
     ends = np.zeros(len(text) + 1, np.int64)
-    edit_kernel()(docs, line, kept, ends)
+    edit_kernel()(docs, line, read_only(line), kept, read_only(kept), ends, np.zeros(N_COUNTS, np.int64))
     left = pa.LargeStringArray.from_buffers(len(text), pa.py_buffer(ends), pa.py_buffer(kept)).cast(pa.string())
     return pc.if_else(text.is_valid(), left, pa.scalar(None, pa.string()))
 

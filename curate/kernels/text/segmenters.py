@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-from curate.kernels.text.passes import Docs, Kernel, Room, Words, doc_of, source_digest
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at, inner
+from curate.kernels.compiled import inner, kernel
+from curate.kernels.text.passes import Docs, Ints, Kernel, Words, doc_of, source_digest
+from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at
 from curate.kernels.text.spacy_words import segment
 from curate.kernels.text.tables import SPACE
 from curate.kernels.text.unicode_words import unicode_words
@@ -18,7 +19,7 @@ from curate.kernels.text.words import TOO_MANY_WORDS, fill
 
 
 @inner
-def spaced_words(doc: Bytes, words: Records, max_words: Int) -> Int:
+def spaced_words(doc: Bytes, words: Records, max_words: Int, scratch: tuple[()]) -> Int:
     """Fill `words` with what stands between white space; return their number, or TOO_MANY_WORDS."""
     n = i = 0
     while i < doc.size:
@@ -49,10 +50,15 @@ def spaced_words(doc: Bytes, words: Records, max_words: Int) -> Int:
 
 
 @inner
-def note_words(words: Words, d: Int, n: Int) -> None:
-    """Note that doc d has n words, TOO_MANY_WORDS for none to be measured."""
-    words.measured[d] = n >= 0
-    words.first[d + 1] = words.first[d] + max(n, 0)
+def cut_docs(docs: Docs, words: Words, max_words: Int, cut: Any, scratch: tuple[Any, ...]) -> None:
+    """Call `cut` for each doc with room for its words, and note how many there are."""
+    words.first[0] = 0
+    for d in range(docs.valid.size):
+        n = TOO_MANY_WORDS
+        if docs.valid[d]:
+            n = cut(doc_of(docs, d), words.word[words.first[d] :], max_words, scratch)
+        words.measured[d] = n >= 0
+        words.first[d + 1] = words.first[d] + max(n, 0)
 
 
 @functools.cache
@@ -60,18 +66,12 @@ def spacy_segmenter() -> Kernel:
     """Cut into the words of spaCy's English tokenizer."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, max_words: Int) -> None:
-        if digest == 0:
-            return
-        words.first[0] = 0
-        for d in range(docs.valid.size):
-            n = TOO_MANY_WORDS
-            if docs.valid[d]:
-                n = segment(doc_of(docs, d), words.word[words.first[d] :], room.chars, room.ends, max_words)
-            note_words(words, d, n)
+    @kernel
+    def run(docs: Docs, words: Words, chars: Records, ends: Ints, max_words: Int) -> None:
+        if digest != 0:
+            cut_docs(docs, words, max_words, segment, (chars, ends))
 
-    return run
+    return lambda docs, words, room, max_words: run(docs, words, room.chars, room.ends, max_words)
 
 
 @functools.cache
@@ -79,18 +79,12 @@ def unicode_segmenter() -> Kernel:
     """Cut at Unicode's word boundaries."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, max_words: Int) -> None:
-        if digest == 0:
-            return
-        words.first[0] = 0
-        for d in range(docs.valid.size):
-            n = TOO_MANY_WORDS
-            if docs.valid[d]:
-                n = unicode_words(doc_of(docs, d), words.word[words.first[d] :], max_words)
-            note_words(words, d, n)
+    @kernel
+    def run(docs: Docs, words: Words, max_words: Int) -> None:
+        if digest != 0:
+            cut_docs(docs, words, max_words, unicode_words, ())
 
-    return run
+    return lambda docs, words, room, max_words: run(docs, words, max_words)
 
 
 @functools.cache
@@ -98,18 +92,12 @@ def whitespace_segmenter() -> Kernel:
     """Cut at white space."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, max_words: Int) -> None:
-        if digest == 0:
-            return
-        words.first[0] = 0
-        for d in range(docs.valid.size):
-            n = TOO_MANY_WORDS
-            if docs.valid[d]:
-                n = spaced_words(doc_of(docs, d), words.word[words.first[d] :], max_words)
-            note_words(words, d, n)
+    @kernel
+    def run(docs: Docs, words: Words, max_words: Int) -> None:
+        if digest != 0:
+            cut_docs(docs, words, max_words, spaced_words, ())
 
-    return run
+    return lambda docs, words, room, max_words: run(docs, words, max_words)
 
 
 SEGMENTERS: Mapping[str, Callable[[], Kernel]] = MappingProxyType(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from curate.kernels.compiled import inner
 from curate.kernels.text.primitives import (
     BASE,
     FLAT_FLAGS,
@@ -21,7 +22,6 @@ from curate.kernels.text.primitives import (
     class_of,
     decode,
     find_exception,
-    inner,
     power_of,
 )
 from curate.kernels.text.tables import (
@@ -162,11 +162,12 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
 
 
 @inner
-def segment(doc: Bytes, words: Records, chars: Records, ends: Records, max_words: Int) -> Int:
+def segment(doc: Bytes, words: Records, max_words: Int, scratch: tuple[Records, Records]) -> Int:
     """Fill `words` with the words of `doc`; return their number, or TOO_MANY_WORDS.
 
-    `words` has room for max_words + 2 * MAX_CHUNK_BYTES, `chars` and `ends` for MAX_CHUNK_BYTES + 1.
+    `words` has room for max_words + 2 * MAX_CHUNK_BYTES, `scratch` (characters, ends) for MAX_CHUNK_BYTES + 1 each.
     """
+    chars, ends = scratch
     n = i = 0
     while i < doc.size and n <= max_words:
         flags, n_bytes = class_at(doc, i)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate.kernels.text.primitives import BASE, FLAT_FLAGS, ONE, Bytes, Int, Records, class_at, inner
+from curate.kernels.compiled import inner
+from curate.kernels.text.primitives import BASE, FLAT_FLAGS, ONE, Bytes, Int, Records, class_at
 from curate.kernels.text.spacy_words import IS_LETTER, LETTER_BITS
 from curate.kernels.text.tables import ALNUM, PICTOGRAPH, WORD_BREAK_SHIFT, WORD_BREAKS
 from curate.kernels.text.words import TOO_MANY_WORDS, put_bytes
@@ -153,7 +154,7 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
 
 
 @inner
-def unicode_words(doc: Bytes, words: Records, max_words: Int) -> Int:
+def unicode_words(doc: Bytes, words: Records, max_words: Int, scratch: tuple[()]) -> Int:
     """Fill `words` with the segments that begin with a letter or digit; return their number, or TOO_MANY_WORDS."""
     n = i = 0
     while i < doc.size and n <= max_words:

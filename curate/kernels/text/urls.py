@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from curate.kernels.text.primitives import Int, Records, inner
+from curate.kernels.compiled import inner
+from curate.kernels.text.primitives import Int, Records
 from curate.kernels.text.tables import DIGIT, HOST, SCHEME, UNICODE_DIGIT, WORD_LOWER
 
 HYPHEN, STOP, SLASH, ZERO, COLON = ord("-"), ord("."), ord("/"), ord("0"), ord(":")

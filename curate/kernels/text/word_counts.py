@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numba import njit
 
-from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Room, Words, doc_of, source_digest, words_of
-from curate.kernels.text.primitives import Bytes, Int, Records, inner
+from curate.kernels.compiled import inner, kernel
+from curate.kernels.text.passes import Docs, Ints, Kernel, Pass, Words, doc_of, source_digest, words_of
+from curate.kernels.text.primitives import Bytes, Int, Records
 from curate.kernels.text.tables import STOP_WORDS
 from curate.kernels.text.words import HAS_HASH_OR_ELLIPSIS, HAS_LETTER, HAS_NON_SYMBOL, STARTS_ALNUM
 from curate.signals import WORDS
@@ -92,15 +92,15 @@ def counts_kernel() -> Kernel:
     """Fill COUNTS."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(docs: Docs, words: Words, out: Ints) -> None:
         if digest == 0:
             return
         for d in range(docs.valid.size):
             if words.measured[d]:
                 count_words(doc_of(docs, d), words_of(words, d), out[d])
 
-    return run
+    return lambda docs, words, room, out: run(docs, words, out)
 
 
 @functools.cache
@@ -108,11 +108,11 @@ def median_kernel() -> Kernel:
     """Fill twice the median length."""
     digest = source_digest()
 
-    @njit(cache=True, nogil=True)
-    def run(docs: Docs, words: Words, room: Room, out: Ints) -> None:
+    @kernel
+    def run(words: Words, out: Ints) -> None:
         if digest == 0:
             return
-        for d in range(docs.valid.size):
+        for d in range(out.shape[0]):
             if words.measured[d]:
                 own = words_of(words, d)
                 n = own.size
@@ -121,7 +121,7 @@ def median_kernel() -> Kernel:
                     low = shortest_of(own, (n + 1) // 2)
                     out[d, 0] = low + (low if n % 2 else shortest_of(own, n // 2 + 1))
 
-    return run
+    return lambda docs, words, room, out: run(words, out)
 
 
 COUNTS = (

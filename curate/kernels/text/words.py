@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from curate.kernels.compiled import inner
 from curate.kernels.text.affixes import infix_chars, prefix_chars, suffix_chars
 from curate.kernels.text.primitives import (
     BASE,
@@ -23,7 +24,6 @@ from curate.kernels.text.primitives import (
     class_of,
     decode,
     find_exception,
-    inner,
     power_of,
 )
 from curate.kernels.text.tables import (
@@ -100,7 +100,7 @@ def put(words: Records, n: Int, chars: Records, start: Int, end: Int) -> Int:
         all_flags &= chars[k].flags
     first, last = chars[start].offset, chars[end].offset
     h = chars[end].hash - chars[start].hash * power_of(last - first)
-    fill(words[n], first, last, h, end - start, chars[start].flags, any_flags, all_flags)
+    fill(words[n], first, last, h, end - start, np.int64(chars[start].flags), any_flags, all_flags)
     return n + 1
 
 
@@ -269,7 +269,7 @@ def join_patterns(words: Records, first: Int, n: Int, doc: Bytes) -> Int:
         length = words[x].bits >> LENGTH_SHIFT
         if length > 0:
             slot = pattern_slot(words, x, x + length)
-            out = put_special(words, out, doc, words[x].start, slot)
+            out = put_special(words, out, doc, np.int64(words[x].start), slot)
             x += length
         else:
             words[out] = words[x]

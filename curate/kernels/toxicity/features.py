@@ -27,7 +27,7 @@ _TOXIC, _SPEAKS_OF = np.uint64(TOXIC), np.uint64(SPEAKS_OF)
 _GROUP_HASH = np.uint64(GROUP)  # the hash of every word of the class
 
 
-@compiled()
+@compiled
 def _feature(kind, a, b):  # type: ignore[no-untyped-def]
     """Return the number of the feature of a kind over two hashes."""
     h = (np.uint64(kind) * _GOLDEN + a) * _GOLDEN + b
@@ -36,7 +36,7 @@ def _feature(kind, a, b):  # type: ignore[no-untyped-def]
     return np.uint32((h ^ (h >> np.uint64(31))) >> _SHIFT)
 
 
-@compiled()
+@compiled
 def class_words(chars, starts, n_words, keys, values, hashes, classes, common):  # type: ignore[no-untyped-def]
     """Write hash and class of each word; `keys` and `values` are an open hash table, 0 where free."""
     mask = np.uint64(len(keys) - 1)
@@ -53,7 +53,7 @@ def class_words(chars, starts, n_words, keys, values, hashes, classes, common): 
         hashes[i] = _GROUP_HASH if classes[i] == GROUP else h
 
 
-@compiled()
+@compiled
 def _pieces(chars, begin, end, out, n):  # type: ignore[no-untyped-def]
     """Append the features of a word's pieces to `out`; return how many it then holds."""
     for i in range(begin - 1, end):
@@ -69,7 +69,7 @@ def _pieces(chars, begin, end, out, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@compiled()
+@compiled
 def word_features(chars, starts, n_words, hashes, classes, common, out):  # type: ignore[no-untyped-def]
     """Write the features of words and their neighbours; return their number."""
     n = 0
@@ -93,7 +93,7 @@ def word_features(chars, starts, n_words, hashes, classes, common, out):  # type
     return n
 
 
-@compiled()
+@compiled
 def _pairs(kind, some, others, out, n):  # type: ignore[no-untyped-def]
     """Append a feature for each class of one set with each of another; return how many `out` then holds."""
     for a in range(1, len(CLASSES)):
@@ -105,7 +105,7 @@ def _pairs(kind, some, others, out, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@compiled()
+@compiled
 def class_features(classes, quoted, n_words, out, n):  # type: ignore[no-untyped-def]
     """Append the features of classes to `out`; return (how many it then holds, the set of classes as bits)."""
     bits = _NONE
@@ -132,7 +132,7 @@ def class_features(classes, quoted, n_words, out, n):  # type: ignore[no-untyped
     return _pairs(TOGETHER, bits, bits, out, n), bits
 
 
-@compiled()
+@compiled
 def near_features(bits, beside, out):  # type: ignore[no-untyped-def]
     """Write the features of a sentence's classes with those of the sentences beside it; return their number."""
     return _pairs(NEAR, bits & _TOXIC, beside & _SPEAKS_OF, out, 0)

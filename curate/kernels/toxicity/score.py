@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from curate.kernels.compiled import untyped_kernel
 from curate.kernels.toxicity.chars import char_table, leet_table
 from curate.kernels.toxicity.features import (
     MAX_FEATURES,
@@ -56,13 +57,36 @@ def score(texts: pa.Array, model: Linear, least: Sequence[int], *, spans: bool =
     best = np.full(shape, NO_WORDS, np.int32)
     limits = np.array(least, np.int32)
     found = np.zeros((0, 5), np.int64)
-    out = (n_sentences, n_over, best)
-    _score(data, starts, char_table(), leet_table(), *model, limits, *out, found)
+    given = (data, starts, char_table(), leet_table(), *model, limits)
+    _score(*given, _room_for(n_labels), n_sentences, n_over, best, found)
     if spans and n_over.any():
         found = np.zeros((int(n_over.sum()), 5), np.int64)
         n_sentences[:], n_over[:] = 0, 0
-        _score(data, starts, char_table(), leet_table(), *model, limits, *out, found)
+        _score(*given, _room_for(n_labels), n_sentences, n_over, best, found)
     return Scores(n_sentences, n_over, best, found)
+
+
+class _Room(NamedTuple):
+    kinds: U8
+    points: npt.NDArray[np.uint32]
+    chars: npt.NDArray[np.uint32]
+    words: I32
+    quoted: U8
+    classes: U8
+    common: npt.NDArray[np.bool_]
+    hashes: npt.NDArray[np.uint64]
+    features: npt.NDArray[np.uint32]
+    sums: I64  # of the sentence to judge, and of the next one
+
+
+def _room_for(n_labels: int) -> _Room:
+    n = 2 * MAX_CHARS
+    points, chars = np.empty((2, n), np.uint32)
+    kinds, quoted, classes = np.empty((3, n), np.uint8)
+    return _Room(
+        kinds, points, chars, np.empty(n + 1, np.int32), quoted, classes, np.empty(n, np.bool_),
+        np.empty(n, np.uint64), np.empty(MAX_FEATURES, np.uint32), np.zeros(2 * n_labels, np.int64),
+    )  # fmt: skip
 
 
 def sentence_spans(texts: pa.Array) -> I64:
@@ -82,7 +106,7 @@ def text_buffers(texts: pa.Array) -> tuple[I32, U8]:
     return starts, np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
 
 
-@compiled()
+@compiled
 def _add(weights, features, n, sums, at):  # type: ignore[no-untyped-def]
     """Add the weights of features to the sums from `at` on."""
     for i in range(n):
@@ -90,7 +114,7 @@ def _add(weights, features, n, sums, at):  # type: ignore[no-untyped-def]
             sums[at + label] += weights[features[i], label]
 
 
-@compiled()
+@compiled
 def _judge(sums, n_features, scale, bias, limits, doc, start, stop, n_over, best, spans, filled):  # type: ignore[no-untyped-def]
     """Enter a sentence of a doc from start to end; return how many spans there then are."""
     for label in range(len(bias)):
@@ -107,18 +131,13 @@ def _judge(sums, n_features, scale, bias, limits, doc, start, stop, n_over, best
     return filled
 
 
-@numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
+@functools.partial(untyped_kernel, error_model="numpy")
 def _score(  # type: ignore[no-untyped-def]
-    data, starts, table, leet, weights, scale, bias, keys, values, limits, n_sentences, n_over, best, spans
+    data, starts, table, leet, weights, scale, bias, keys, values, limits, room, n_sentences, n_over, best, spans
 ):
     """Judge each sentence once the next one is known, as the words of both sides count."""
-    n_room = 2 * MAX_CHARS
-    kinds, points, chars = np.empty(n_room, np.uint8), np.empty(n_room, np.uint32), np.empty(n_room, np.uint32)
-    words, quoted, classes = np.empty(n_room + 1, np.int32), np.empty(n_room, np.uint8), np.empty(n_room, np.uint8)
-    common = np.empty(n_room, np.bool_)
-    hashes, features = np.empty(n_room, np.uint64), np.empty(MAX_FEATURES, np.uint32)
+    kinds, points, chars, words, quoted, classes, common, hashes, features, sums = room
     n_labels = len(bias)
-    sums = np.zeros(2 * n_labels, np.int64)  # of the sentence to judge, and of the next one
     filled = 0
     for doc in range(len(starts) - 1):
         first, at, end = np.int64(starts[doc]), np.int64(starts[doc]), np.int64(starts[doc + 1])

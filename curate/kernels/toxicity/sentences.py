@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.kernels.compiled import untyped_inner
 from curate.kernels.toxicity.chars import (
     ALONE,
     APOSTROPHE,
@@ -39,13 +39,10 @@ IN_DOUBLE, IN_SINGLE = 1, 2  # bits of `quoted`
 AT, STAR, ZERO = ord("@"), ord("*"), ord("0")  # words by themselves: an @name, letters that are hidden, a number
 _AT, _STAR, _ZERO = np.uint32(AT), np.uint32(STAR), np.uint32(ZERO)
 
-# What only compiled code calls needs no wrappers and no cache of its own: half the time of the first compile.
-compiled: Any = functools.partial(
-    numba.njit, nogil=True, boundscheck=False, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+compiled: Any = functools.partial(untyped_inner, error_model="numpy")
 
 
-@compiled()
+@compiled
 def _decode(data, at, end):  # type: ignore[no-untyped-def]
     """Return (code point, bytes) of the character at `at`; one that is cut off is a space."""
     point = np.uint32(data[at])
@@ -60,7 +57,7 @@ def _decode(data, at, end):  # type: ignore[no-untyped-def]
     return (point - np.uint32(WIDE_SHIFT) if WIDE <= point < WIDE_END else point), size
 
 
-@compiled()
+@compiled
 def read_sentence(data, at, end, table, kinds, points):  # type: ignore[no-untyped-def]
     """Write kind and simple code point of each character up to a sentence's end; return (their number, the end)."""
     n = 0
@@ -86,7 +83,7 @@ def read_sentence(data, at, end, table, kinds, points):  # type: ignore[no-untyp
     return n, at
 
 
-@compiled()
+@compiled
 def _goes_on(kinds, points, i, n):  # type: ignore[no-untyped-def]
     """Say whether character i, between the letters of a word, belongs to it: a letter, or what hides one."""
     kind = kinds[i]
@@ -100,12 +97,12 @@ def _goes_on(kinds, points, i, n):  # type: ignore[no-untyped-def]
     return LETTER <= following <= DIGIT or points[i - 1] == points[i] or (i + 1 < n and points[i + 1] == points[i])
 
 
-@compiled()
+@compiled
 def _in_name(kind, point):  # type: ignore[no-untyped-def]
     return LETTER <= kind <= DIGIT or point == 95
 
 
-@compiled()
+@compiled
 def _spell(chars, begin, end, leet):  # type: ignore[no-untyped-def]
     """Undo masks and long runs in the word chars[begin:end], in place; return its new end."""
     n_letters, first, last = 0, end, -1
@@ -133,7 +130,7 @@ def _spell(chars, begin, end, leet):  # type: ignore[no-untyped-def]
     return kept
 
 
-@compiled()
+@compiled
 def _join_letters(chars, starts, quoted, n):  # type: ignore[no-untyped-def]
     """Join words of one letter that stand in a row; return the number of words."""
     kept = 0
@@ -151,7 +148,7 @@ def _join_letters(chars, starts, quoted, n):  # type: ignore[no-untyped-def]
     return kept
 
 
-@compiled()
+@compiled
 def split_words(kinds, points, n, leet, chars, starts, quoted):  # type: ignore[no-untyped-def]
     """Write the words of n characters: word k is chars[starts[k]:starts[k + 1]]; return their number."""
     n_words, quote, i = 0, 0, 0

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.language import sample as kernel
+from curate.kernels.compiled import kernel
+from curate.kernels.language import sample
 from curate.kernels.language.generate_scripts import TARGET, table
 from curate.kernels.language.identify import identify, texts_of
 from curate.kernels.language.sample import LINE_BYTES, N_PIECES, PIECE_BYTES, lowered, sample_of, script_counts_of
@@ -15,6 +16,9 @@ from curate.kernels.language.tables import letters, scripts, written_in
 from curate.languages import code_of, languages, same_language, scripts_of
 from curate.models import LID_176_LANGUAGES, language_identifier
 
+take_sample, count_letters, lower_letters = (
+    kernel(part.py_func) for part in (sample.take_sample, sample.count_letters, sample.lower_letters)
+)
 BOUND = N_PIECES * PIECE_BYTES
 TEXTS = st.text(max_size=40) | st.text("aBÉжЖ中かカ안🎈ẞȺ \n\0", max_size=60)
 LONG = st.builds(lambda part, n: part * n, TEXTS, st.integers(1, 400))
@@ -23,7 +27,7 @@ LONG = st.builds(lambda part, n: part * n, TEXTS, st.integers(1, 400))
 def compiled_sample(text: bytes, n_pieces: int = N_PIECES) -> bytes:
     line = np.zeros(LINE_BYTES, np.uint8)
     data = np.frombuffer(b"before" + text + b"after", np.uint8)
-    size = kernel.take_sample(data, np.int64(6), np.int64(6 + len(text)), np.int64(n_pieces), line)
+    size = take_sample(data, np.int64(6), np.int64(6 + len(text)), np.int64(n_pieces), line)
     return line[:size].tobytes()
 
 
@@ -31,9 +35,9 @@ def compiled_letters(text: bytes) -> tuple[dict[str, int], str]:
     """Return the letters by script, and the text as the model sees it."""
     line, lower = np.frombuffer(text, np.uint8), np.zeros(2 * len(text) + 8, np.uint8)
     counts = np.full(len(scripts()), 7, np.int64)
-    n_letters, n_capitals = kernel.count_letters(line, np.int64(len(text)), letters(), counts)
+    n_letters, n_capitals = count_letters(line, np.int64(len(text)), letters(), counts)
     assert counts.sum() == n_letters
-    size = kernel.lower_letters(line, np.int64(len(text)), letters(), lower)
+    size = lower_letters(line, np.int64(len(text)), letters(), lower)
     shown = lower[:size].tobytes() if 3 * n_capitals > 2 * n_letters else text
     return {scripts()[i]: int(n) for i, n in enumerate(counts) if n}, shown.decode()
 
@@ -68,9 +72,9 @@ def test_letters_scripts_and_capitals_are_those_of_the_twins(text: str) -> None:
 @given(st.binary(max_size=80))
 def test_bytes_that_are_no_utf8_stay_in_bounds(text: bytes) -> None:
     line, counts = np.frombuffer(text, np.uint8), np.zeros(len(scripts()), np.int64)
-    kernel.count_letters(line, np.int64(len(text)), letters(), counts)
+    count_letters(line, np.int64(len(text)), letters(), counts)
     lower = np.zeros(2 * len(text) + 8, np.uint8)
-    assert kernel.lower_letters(line, np.int64(len(text)), letters(), lower) <= 2 * len(text)
+    assert lower_letters(line, np.int64(len(text)), letters(), lower) <= 2 * len(text)
     assert len(compiled_sample(text * 200)) <= LINE_BYTES
 
 
