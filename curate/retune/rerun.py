@@ -75,8 +75,9 @@ def _standing(run: Run, shard_name: str) -> pa.Table:
     tables = []
     for batch, decisions in parts:
         names = batch.schema.names
-        named = {name: batch[name] for name in ("url", "language", unit_of(names)) if name in names}
-        tables.append(pa.table({**{name: decisions[name] for name in ("doc_id", "kept", "step", "reason")}, **named}))
+        columns = {name: decisions[name] for name in ("doc_id", "kept", "step", "reason")}
+        columns |= {name: batch[name] for name in names if name in ("url", "language", unit_of(names))}
+        tables.append(pa.table(columns))
     empty = pa.schema([DECISION.field(name) for name in ("doc_id", "kept", "step", "reason")]).empty_table()
     return pa.concat_tables([empty, *tables], promote_options="default")
 
