@@ -93,7 +93,7 @@ def _keys(*changes: tuple[int, str], plan: str = "plan", seed: int | None = None
         ([(2, "language: {keep: [de]}")], 1),
         ([(2, "language: {keep: [en], mode: tag}")], 1),
         ([(2, "language: {keep: [en], id: lid}")], 1),
-        ([(3, "dedup: {min_jaccard: 0.7}")], 1),
+        ([(3, "dedup: {n_bands: 15}")], 1),
         ([(4, "train_tokenizer: {vocab_size: 1000}")], 2),
         ([(5, "tokenize: {seed: 4}")], 3),
         ([(6, "report: {top: 5}")], 4),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -69,6 +70,12 @@ class Dedup:
             raise InputError(f"dedup: min_jaccard is {self.min_jaccard}; allowed: above 0, up to 1")
         if self.verify and self.method == "exact":
             raise InputError("dedup: verify checks near-duplicates; equal texts need no check (method: exact)")
+        idle = {"min_jaccard": "verify"} if not self.verify else {}
+        if self.method == "exact":
+            idle |= dict.fromkeys(("n_bands", "rows_per_band", "shingle_words"), "method minhash")
+        for field in dataclasses.fields(self):
+            if field.name in idle and getattr(self, field.name) != field.default:
+                raise InputError(f"dedup: {field.name} has no effect without {idle[field.name]}")
 
     def sketch(self, batch: pa.RecordBatch, at: Position) -> pa.Table:
         """Return one row per doc (exact) or per band of a doc (minhash)."""
