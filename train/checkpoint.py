@@ -3,7 +3,7 @@
 checkpoints/latest                       the name of the newest whole checkpoint
 checkpoints/step-0000060/model/*.safetensors, optimizer/*.safetensors, config.json, state.json, tokenizer.json
 
-The tensors are written by torch's distributed checkpointing, each process its own part, and read by any number of them.
+Of the tensors each process writes its own part, see `train.tensor_files`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from train.config import TrainConfig
 from train.errors import CheckpointError
 from train.overrides import from_dict, to_dict
+from train.tensor_files import save_parts
 
 if TYPE_CHECKING:
     from train.parallel import World
@@ -77,7 +73,7 @@ def save_checkpoint(
             (partial / name).mkdir(parents=True)
     world.wait()
     for name in TENSORS:
-        _save_parts(tensors[name], partial / name, world)
+        save_parts(tensors[name], partial / name, alone=world.size == 1)
     if world.leads:
         _write_json(partial / "config.json", to_dict(config))
         shutil.copyfile(tokenizer, partial / "tokenizer.json")
@@ -93,24 +89,6 @@ def save_checkpoint(
         _point_latest(folder, final.name)
     world.wait()
     return final
-
-
-def _save_parts(tensors: Mapping[str, Tensor], folder: Path, world: World) -> None:
-    """Write this process's part of the tensors; raises OSError, with the folder's name, where the system refuses."""
-    from torch.distributed.checkpoint.api import CheckpointException
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
-    from torch.distributed.checkpoint.state_dict_saver import save
-
-    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
-    values = {name: tensor.detach() for name, tensor in tensors.items()}
-    try:
-        with _as_system_error(folder), _quiet():
-            try:
-                save(values, storage_writer=writer, no_dist=world.size == 1)
-            except CheckpointException as error:
-                raise next(iter(error.failures.values()))[0] from error
-    except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from error
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -211,69 +189,6 @@ def read_scaler(checkpoint: Path) -> dict[str, Any]:
 def read_config(checkpoint: Path) -> TrainConfig:
     """Return the configuration the checkpoint was trained with."""
     return from_dict(_read_json(checkpoint / "config.json"))
-
-
-def load_tensors(checkpoint: Path, name: str) -> dict[str, Tensor]:
-    """Return the tensors of `model` or `optimizer`, whole and on the CPU, by however many processes they were saved."""
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
-    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-
-    with _as_checkpoint_error(checkpoint / name):
-        described = HuggingFaceStorageReader(str(checkpoint / name)).read_metadata().state_dict_metadata
-        parts = {key: part for key, part in described.items() if isinstance(part, TensorStorageMetadata)}
-        tensors = {key: torch.empty(part.size, dtype=part.properties.dtype) for key, part in parts.items()}
-    load_into(checkpoint, name, tensors, alone=True)
-    return tensors
-
-
-def load_into(checkpoint: Path, name: str, tensors: dict[str, Tensor], *, alone: bool) -> None:
-    """Fill tensors, which may be cut over processes, from a checkpoint; `alone` unless all processes take part.
-
-    Raises CheckpointError for one that is missing or has another shape.
-    """
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
-    from torch.distributed.checkpoint.state_dict_loader import load
-
-    reader = HuggingFaceStorageReader(str(checkpoint / name))
-    with _as_checkpoint_error(checkpoint / name), _quiet():
-        load(tensors, storage_reader=reader, no_dist=alone)
-
-
-@contextmanager
-def _as_checkpoint_error(where: Path) -> Iterator[None]:
-    from torch.distributed.checkpoint.api import CheckpointException
-
-    try:
-        yield
-    except (OSError, SafetensorError, CheckpointException, RuntimeError, ValueError, KeyError, AssertionError) as error:
-        line = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
-        raise CheckpointError(f"cannot read {where}: {line}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out torch's notice that one process loads alone: that is what is meant."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        yield
-
-
-@contextmanager
-def _as_system_error(path: Path) -> Iterator[None]:
-    """Raise the system's error, which safetensors hides in a text, as OSError."""
-    try:
-        yield
-    except SafetensorError as error:
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-
-
-def save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Write a safetensors file."""
-    with _as_system_error(path):
-        save_file(tensors, path, metadata)
 
 
 def _names(checkpoint: Path) -> set[str]:

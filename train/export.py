@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.checkpoint import find_checkpoint, load_tensors, read_config, save_tensors
+from train.checkpoint import find_checkpoint, read_config
 from train.config import GPT2, ModelConfig
 from train.errors import CheckpointError, ConfigError
 from train.model import Decoder
 from train.runfolder import make_folder
+from train.tensor_files import load_tensors, save_tensors
 
 FAMILIES = {"qwen3": "Qwen3ForCausalLM", "llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}
 MAX_POSITIONS = 1 << 20  # of a config.json that is read; what it says is an input like any other

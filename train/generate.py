@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from train.attention import KVCache
-from train.checkpoint import load_tensors, read_config
+from train.checkpoint import read_config
 from train.device import choose_device
 from train.errors import ConfigError
 from train.model import Decoder
+from train.tensor_files import load_tensors
 
 
 @dataclass(frozen=True)

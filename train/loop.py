@@ -17,7 +17,6 @@ from torch import Tensor
 from train.checkpoint import (
     Progress,
     latest_checkpoint,
-    load_into,
     read_scaler,
     remove_old_checkpoints,
     save_checkpoint,
@@ -42,6 +41,7 @@ from train.samples import in_one_piece, write_samples
 from train.schedule import learning_rate_at
 from train.signals import StopSignals
 from train.summary import Summary, summarise, write_page
+from train.tensor_files import load_into
 
 LEAST_LOSS_SCALE = 1e-4  # fairseq's --min-loss-scale: fp16 gradients that overflow even then are no accident
 log = logging.getLogger("train")

@@ -12,7 +12,6 @@ import torch
 from train.checkpoint import (
     Progress,
     latest_checkpoint,
-    load_tensors,
     newest_whole,
     read_config,
     read_progress,
@@ -22,6 +21,7 @@ from train.checkpoint import (
 from train.errors import CheckpointError
 from train.overrides import build_config
 from train.parallel import World
+from train.tensor_files import load_tensors
 
 CONFIG = build_config("tiny")
 ALONE = World(0, 1, torch.device("cpu"))

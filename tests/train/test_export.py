@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 
 from tests.train.micro import SETTINGS
 from train import api
-from train.checkpoint import find_checkpoint, load_tensors
+from train.checkpoint import find_checkpoint
 from train.config import GPT2, ModelConfig
 from train.errors import CheckpointError, ConfigError
 from train.export import config_from, describe, read_exported
 from train.generate import Drawing, load_model, sample
 from train.model import Decoder
+from train.tensor_files import load_tensors
 
 GPT2_SETTINGS = tuple(f"model.{name}={value}" for name, value in {**GPT2, "n_kv_heads": 4}.items())
 SHAPES = {

@@ -25,7 +25,6 @@ from tests.helpers import ROOT
 from tests.train.corpus import fables, write_tokens
 from tests.train.micro import SETTINGS, micro_config
 from train import api
-from train.checkpoint import load_tensors
 from train.errors import ConfigError, DataError, Diverged, Interrupted, Stopped
 from train.loop import Trainer
 from train.metrics import MetricsLog, read_metrics
@@ -35,6 +34,7 @@ from train.prefetch import Prefetcher
 from train.runfolder import RunFolder
 from train.sampler import Samples
 from train.signals import StopSignals
+from train.tensor_files import load_tensors
 
 MEASURED = ("tokens_per_s", "data_wait_frac", "memory_bytes")
 ALONE = World(0, 1, torch.device("cpu"))

@@ -18,13 +18,14 @@ import torch.distributed as dist
 from tests.helpers import ROOT
 from tests.train.distributed import HARD, SOFT, run
 from tests.train.micro import micro_model
-from train.checkpoint import find_checkpoint, load_tensors, read_progress
+from train.checkpoint import find_checkpoint, read_progress
 from train.config import ConfigError, LoopConfig
 from train.metrics import read_metrics
 from train.model import Decoder, init_weights
 from train.optim import Optimizers
 from train.overrides import build_config
 from train.parallel import shard
+from train.tensor_files import load_tensors
 
 PROGRAM = [sys.executable, str(ROOT / "tests" / "train" / "distributed.py")]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", PROGRAM[1]]
@@ -195,6 +196,8 @@ def test_the_largest_preset_is_cut_over_eight_ranks(eight_ranks: Any) -> None:
     n_local = sum(p.numel() for p in local.values())
     assert 1.4e9 < n_params < 1.6e9
     assert n_local == pytest.approx(n_params / 8, rel=1e-3)
+    whole = {name: p.shape for name, p in model.named_parameters()}
+    assert {name: p.shape for name, p in local.items()} == {n: (-(-s[0] // 8), *s[1:]) for n, s in whole.items()}
     assert local["layers.0.mlp.up_proj.weight"].shape == (5504 // 8, 2048)
     blank = Optimizers(model, build_config("1.5b").optim).blank_tensors()
     moments = [t for name, t in blank.items() if not name.endswith(".step")]

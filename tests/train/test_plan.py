@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from curate.cli import build_app
 from tests.train.micro import SETTINGS, micro_config, micro_model
 from train import api
-from train.checkpoint import load_tensors
 from train.config import DataConfig, LoopConfig, OptimConfig, TrainConfig
 from train.errors import ConfigError, DataError
 from train.footprint import Footprint, lay_out
@@ -24,6 +23,7 @@ from train.model import Decoder
 from train.optim import Optimizers
 from train.overrides import build_config
 from train.plan import Plan
+from train.tensor_files import load_tensors
 
 WINDOWS: dict[str, Any] = {"seq_len": 32, "batch_size": 4, "device": "cpu"}
 
