@@ -114,7 +114,8 @@ class Dedup:
 
     def _jaccard(self, text: str, other: str) -> float:
         """Return how alike two texts are. Two docs of a cluster may be less alike than two neighbours in it."""
-        from curate.kernels.shingles import shingle_hashes_of  # imports numba
+        from curate.kernels.shingles import shingle_hashes  # imports numba
 
-        a, b = (set(shingle_hashes_of(each, self.shingle_words)) for each in (text, other))
+        hashes, offsets = shingle_hashes(pa.array([text, other], pa.string()), self.shingle_words)
+        a, b = set(hashes[: offsets[1]].tolist()), set(hashes[offsets[1] :].tolist())
         return len(a & b) / max(1, len(a | b))
