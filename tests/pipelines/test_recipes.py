@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from curate.recipe import load_recipe
+from curate.phases import check_columns
+from curate.recipe import load_recipe, parse_recipe
+from curate.schema import HTML_SCHEMA
 from tests.helpers import ROOT
 
 RECIPES = sorted((ROOT / "pipelines").glob("*.yaml"))
@@ -30,3 +32,13 @@ def test_the_c4_recipe_asks_the_list_about_the_lines_that_are_left_and_only_tags
     assert order.index("quality") < order.index("bad_words") < order.index("language")
     bad_words = steps["bad_words"]
     assert (bad_words.spec.method, bad_words.spec.lexicon, bad_words.mode) == ("c4/tfds", ("en",), "tag")
+
+
+def test_the_dclm_recipe_takes_the_classifier_that_its_comment_puts_in() -> None:
+    text = (ROOT / "pipelines" / "dclm.yaml").read_text("utf-8")
+    model = ROOT / "tests" / "laws" / "classifier.ftz"
+    with_model = text.replace("  # - ", "  - ").replace("PATH/TO/model.bin", str(model))
+    recipe = parse_recipe(with_model, "dclm")
+    assert [step.id for step in recipe.steps][-4:] == ["dedup", "model_quality", "quantile", "report"]
+    assert recipe.steps[-2].spec.keep_frac == 0.1
+    check_columns(recipe, {field.name: field.type for field in HTML_SCHEMA})
