@@ -102,8 +102,10 @@ def joined(device: str) -> Iterator[World]:
             ) from error
         raise
     finally:
+        for mesh in world.meshes:  # torch's caches keep them for good, and they the group
+            mesh._pg_registry.clear()
         if own:
-            _part(world)
+            _part()
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -112,14 +114,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _part(world: World) -> None:
+def _part() -> None:
     """Leave the other processes, and end the threads that talk to them.
 
     They live as long as anything holds the group. One that lets go of a tensor while Python shuts down aborts the
     process: of ten that left with sums under way, four did.
     """
-    for mesh in world.meshes:  # torch's caches keep them for good
-        mesh._pg_registry.clear()
     gc.collect()
     dist.destroy_process_group()
 

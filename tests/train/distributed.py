@@ -7,18 +7,18 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from tests.train.micro import SETTINGS
 from train import api
 from train.data import Batch
 from train.errors import TrainError
 from train.loop import Trainer
+from train.parallel import joined
 
 OPTIONS: dict[str, Any] = {"steps": 6, "batch_size": 8, "seq_len": 32, "learning_rate": 0.01, "device": "cpu"}
 HARD, SOFT = "hard", "soft"
@@ -85,12 +85,11 @@ def main() -> None:
     Processes of torchrun are one group for all the runs; others join for each, at the `port` that is given with it.
     """
     torch.set_num_threads(1)
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        dist.init_process_group("gloo")
     tokens, runs = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
-    for out, settings, options in runs:
-        os.environ["MASTER_PORT"] = options.pop("port", os.environ["MASTER_PORT"])
-        run(tokens, Path(out), *settings, **options)
+    with joined("cpu") if "TORCHELASTIC_RUN_ID" in os.environ else nullcontext():
+        for out, settings, options in runs:
+            os.environ["MASTER_PORT"] = options.pop("port", os.environ["MASTER_PORT"])
+            run(tokens, Path(out), *settings, **options)
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def test_the_entropy_of_the_grammar_is_the_one_that_is_told() -> None:
 @pytest.mark.slow
 def test_five_million_parameters_reach_the_entropy_of_a_grammar(tmp_path: Path) -> None:
     """The preset `5m` with the 8,192 tokens of its name; scored are new draws, each document by itself."""
-    steps, batch_size, vocab_size = 150, 2, 8_192
+    steps, batch_size, vocab_size = 180, 2, 8_192
     n_docs = steps * batch_size * 256 // 7 + 500
     tokens = write_ids(tmp_path / "tokens", {"train": of_reber(n_docs, 0), "val": of_reber(1_000, 1)}, vocab_size)
     options = ("optim.warmup_steps=5", "optim.decay_frac=0.9", "loop.sample_prompts=[]")
