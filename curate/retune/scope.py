@@ -114,6 +114,8 @@ def _beyond(
         if missing:
             return f"{new.id} decides by {missing[0]}, which the run did not store"
         for below in before[number + 1 :]:
+            if anew := sorted(columns_of(new) & {*below.spec.writes}):
+                return f"{below.id} writes {anew[0]} anew, so what {new.id} decided by was not kept"
             if below.is_fold and below.skip_tagged and changes_docs(below):
                 return f"{below.id} skips what {new.id} tags, so its own verdicts change"
     return None

@@ -232,6 +232,7 @@ MIXED: list[Any] = [
     {"language": {"keep": ["en"], "min_letters": 1}},
     {"quality": {"rules": "gopher", "mode": "tag"}},
     {"toxicity": {"method": "classifier", "mode": "tag"}},
+    {"toxicity": {"method": "classifier", "mode": "tag", "id": "again", "min_sentence_score": 0.9}},
     {"quality": {"rules": "c4", "id": "c4", "mode": "tag"}},
     {"quality": {"rules": "ccnet", "id": "below", "mode": "tag"}},  # its signals are those of the rewritten text
     "dedup",
@@ -251,7 +252,11 @@ MIXED: list[Any] = [
         ("c4.min_sentences=2", "c4 rewrites the text of the docs it keeps"),
         ("quality.rules=fineweb", "quality decides by dup_filled_line_chars, which the run did not store"),
         ("dedup.keep=first", "dedup is a fold: what it says of a doc depends on the others"),
-        ("toxicity.min_toxic_sentences=3", None),
+        (
+            "toxicity.min_toxic_sentences=3",
+            "again writes n_nsfw_sentences anew, so what toxicity decided by was not kept",
+        ),
+        ("again.min_toxic_sentences=3", None),
         ("below.min_chars=3", None),
     ],
 )
