@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -21,23 +22,22 @@ from train.loop import Trainer
 from train.parallel import joined
 
 OPTIONS: dict[str, Any] = {"steps": 6, "batch_size": 8, "seq_len": 32, "learning_rate": 0.01, "device": "cpu"}
-HARD, SOFT = "hard", "soft"
+HARD, SOFT, DIE, TERM = "hard", "soft", "die", "term"
 
 
 class Crash(BaseException):
     """Stands for a process that is gone: nothing catches it."""
 
 
-def run(
-    tokens: Path, out: Path, *settings: str, crash: str = "", after: int = 0, dies: int = -1, **options: Any
-) -> str:
+def run(tokens: Path, out: Path, *settings: str, harm: str = "", after: int = 0, to: int = -1, **options: Any) -> str:
     """Train in `out` and write what this process did to `<out>.rank<N>.json`; return the error that ended it, if any.
 
-    After the checkpoint of step `after` all processes crash; process `dies` does in the middle of step `after`.
+    After the checkpoint of step `after` all processes crash, HARD or SOFT. Or in the middle of the step behind it
+    process `to` is lost (DIE), or asked to stop (TERM).
     """
     rank = int(os.environ.get("RANK", "0"))
     error, rows = "", dict[int, list[str]]()
-    with _patched(rows, crash, after, dies == rank):
+    with _patched(rows, harm if to in (-1, rank) else "", after):
         try:
             api.train(tokens, out, settings=(*SETTINGS, *settings), **{**OPTIONS, **options})
         except (TrainError, Crash) as caught:
@@ -54,22 +54,24 @@ def gloo_threads() -> list[str]:
 
 
 @contextmanager
-def _patched(rows: dict[int, list[str]], crash: str, after: int, dies: bool) -> Iterator[None]:
-    """Note which rows this process trains on in each step, and crash where told to."""
+def _patched(rows: dict[int, list[str]], harm: str, after: int) -> Iterator[None]:
+    """Note which rows this process trains on in each step, and do it the harm."""
     real_train, real_save = Trainer._train, Trainer._save
 
     def train(self: Trainer, batch: Batch, *given: Any) -> Any:
-        if dies and self.progress.step == after:
+        if self.progress.step == after and harm == DIE:
             os._exit(9)
+        if self.progress.step == after and harm == TERM:
+            os.kill(os.getpid(), signal.SIGTERM)
         pairs = zip(batch.tokens, batch.labels, strict=True)
         rows[self.progress.step] = [hashlib.sha256(x.tobytes() + y.tobytes()).hexdigest() for x, y in pairs]
         return real_train(self, batch, *given)
 
     def save(self: Trainer) -> None:
         real_save(self)
-        if crash and self.progress.step == after:
-            if crash == HARD:
-                os._exit(9)
+        if self.progress.step == after and harm == HARD:
+            os._exit(9)
+        if self.progress.step == after and harm == SOFT:
             raise Crash
 
     Trainer._train, Trainer._save = train, save  # type: ignore[method-assign]

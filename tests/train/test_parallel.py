@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 from tests.helpers import ROOT
-from tests.train.distributed import HARD, SOFT, run
+from tests.train.distributed import DIE, HARD, SOFT, TERM, run
 from tests.train.micro import micro_model
 from train.checkpoint import find_checkpoint, read_progress
 from train.config import ConfigError, LoopConfig
@@ -100,9 +100,10 @@ def together(tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
     runs: list[Run] = [(name, (*PACKINGS[packing], *more), {}) for name, (packing, *more) in SAME.items()]
     runs += [("muon", MUON, {"steps": 3}), ("seven", (), {"batch_size": 7})]
+    runs += [("stopped", (), {"harm": TERM, "after": 1, "to": 1})]
     restarted = ("loop.parallel=fsdp", EVERY)
-    runs += [("restart-best_fit", (*BEST_FIT, *restarted), {"crash": SOFT, "after": 2})]
-    runs += [("restart-concat", restarted, {"crash": HARD, "after": 2})]
+    runs += [("restart-best_fit", (*BEST_FIT, *restarted), {"harm": SOFT, "after": 2})]
+    runs += [("restart-concat", restarted, {"harm": HARD, "after": 2})]
     words = [*TORCHRUN, str(tokens), written(folder, runs)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=200, env=environment(), check=False)
     assert "exitcode  : 9" in done.stderr, done.stderr
@@ -134,6 +135,14 @@ def test_a_batch_that_ranks_cannot_share_is_refused(together: Path) -> None:
 
 
 @pytest.mark.slow
+def test_all_stop_when_one_is_asked_to_and_one_alone_goes_on(tokens: Path, alone: Path, together: Path) -> None:
+    said = "Stopped: stopped after step 3 of 6; the same command goes on from there"
+    assert [part["error"] for part in seen(together / "stopped", 2)] == [said, said]
+    assert run(tokens, together / "stopped") == ""
+    assert_same(together / "stopped", alone / "concat")
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_ranks(tokens: Path, alone: Path, together: Path) -> None:
     """Two ranks, one, two again, with a crash each time; how they share the work changes as well.
 
@@ -144,10 +153,10 @@ def test_a_run_goes_on_with_another_number_of_ranks(tokens: Path, alone: Path, t
     for packing, shared in (("concat", "ddp"), ("best_fit", "fsdp")):
         out, settings = together / f"restart-{packing}", (*PACKINGS[packing], EVERY)
         assert read_progress(find_checkpoint(out)).step == 2
-        assert run(tokens, out, *settings, "data.micro_batch_size=2", crash=SOFT, after=4).startswith("Crash")
+        assert run(tokens, out, *settings, "data.micro_batch_size=2", harm=SOFT, after=4).startswith("Crash")
         assert sorted(seen(out, 1)[0]["rows"]) == ["2", "3"]
         last.append((out.name, (*settings, f"loop.parallel={shared}", "loop.recompute=selective"), {}))
-    last.append(("dies", (EVERY,), {"after": 3, "dies": 1}))
+    last.append(("dies", (EVERY,), {"harm": DIE, "after": 3, "to": 1}))
     assert on_two_processes(tokens, together, last) == [0, 9]
     for packing in PACKINGS:
         assert_same(together / f"restart-{packing}", alone / packing)
