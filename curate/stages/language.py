@@ -175,9 +175,10 @@ class Language:
     def _check_codes(self, known: frozenset[str]) -> None:
         if UNDETERMINED in (self.min_scores or {}):
             raise InputError("language: min_scores has 'und', which is what has no language, at any score")
+        known |= {UNDETERMINED}
         for name, codes in (("keep", self.keep), ("min_scores", tuple(self.min_scores or {}))):
             for code in codes:
-                if code not in known and code != UNDETERMINED:
+                if code not in known:
                     raise InputError(
                         f"language: {name} has {code!r}, which the model does not know{nearest(code, known)}"
                     )

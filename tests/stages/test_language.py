@@ -171,6 +171,8 @@ def test_wrong_parameters_are_refused_before_any_text() -> None:
         Language(min_score=0.9)
     with pytest.raises(InputError, match=r"min_scores\.de"):
         Language(min_scores={"de": 2})
+    with pytest.raises(InputError, match=r"'undd', .* did you mean 'und'"):
+        Language(keep=("en", "undd"))
     with pytest.raises(InputError, match="'deu'"):
         Language(min_scores={"deu": 0.5})
     with pytest.raises(InputError, match="keep has not"):
