@@ -104,6 +104,14 @@ def shown_for(n_steps: int) -> Shown:
     return Bar(n_steps) if wanted and sys.stderr is not None and sys.stderr.isatty() else Lines(n_steps)
 
 
+class _Harmless(logging.Formatter):
+    """Shows what would steer a terminal as its code: names of sources come with the token shards."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def log_to_stderr() -> Iterator[None]:
     """Write what the trainer logs to stderr, as a command does; a program of one's own sets up logging itself."""
@@ -111,7 +119,7 @@ def log_to_stderr() -> Iterator[None]:
         yield
         return
     handler, level = logging.StreamHandler(), log.level
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Harmless("%(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

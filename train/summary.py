@@ -13,7 +13,7 @@ from train.config import TrainConfig
 from train.errors import ConfigError
 from train.metrics import read_metrics
 from train.run_page import render_run
-from train.runfolder import RunFolder
+from train.runfolder import RunFolder, read_card
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,20 @@ def summarise(
 def write_page(folder: RunFolder, config: TrainConfig, summary: Summary) -> None:
     """Write `run.html` for the steps done so far."""
     rows = read_metrics(folder.metrics)
+    card = read_card(folder)
+    model, data = config.model, config.data
+    mixture = ", ".join(f"{source} {weight:g}" for source, weight in data.weights)
     facts: Mapping[str, str] = {
         "preset": config.preset,
         "parameters": f"{summary.n_params:,}",
-        "vocabulary": f"{config.model.vocab_size:,}",
+        "network": f"{model.n_layers} layers of width {model.d_model}, "
+        f"{model.n_heads} heads, {model.n_kv_heads} of them for keys and values",
+        "vocabulary": f"{model.vocab_size:,}",
+        "token shards": "unknown" if card is None else f"{card.tokens.name}, manifest {card.manifest_sha256[:16]}",
         "steps": f"{summary.steps:,} of {config.loop.steps:,}",
-        "batch": f"{config.data.batch_size} windows of {config.data.seq_len} tokens",
+        "batch": f"{data.batch_size} windows of {data.seq_len} tokens",
+        "packing": data.packing + (", documents kept apart" if data.mask_documents else ""),
+        "mixture": mixture or "every window once an epoch",
         "tokens trained": f"{summary.n_tokens:,} ({summary.epochs} epochs)",
         "training loss": f"{summary.first_loss:.4f} to {summary.last_loss:.4f} nats per token",
         "optimizer": f"{config.optim.optimizer}, {config.optim.schedule}, peak {config.optim.learning_rate:g}",

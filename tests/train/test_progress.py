@@ -70,6 +70,7 @@ def test_a_terminal_gets_a_bar_and_lines_above_it(monkeypatch: pytest.MonkeyPatc
             assert isinstance(shown, Bar)
             shown.step(row(1))
             logging.getLogger("train").info("held-out")
+            logging.getLogger("train").info("of %s", "web\x1b[31m\u202e")
             shown.step(row(2))
             shown.step(row(3))
             shown.close()
@@ -78,6 +79,7 @@ def test_a_terminal_gets_a_bar_and_lines_above_it(monkeypatch: pytest.MonkeyPatc
     said = (tmp_path / "terminal").read_text()
     assert "3/3" in said
     assert "held-out\n" in said
+    assert "of web\\x1b[31m\\u202e\n" in said  # what is in the shards does not steer the terminal
     assert "step 3 of 3  loss 2.0000" in said
     assert said.endswith("afterwards\n")
 
@@ -141,6 +143,8 @@ def test_a_run_logs_what_it_was_done_with_and_held_out_bits_agree(tokens: Path, 
     assert samples[1]["text"].startswith("The cat")
     page = (tmp_path / "run.html").read_text()
     assert all(said in page for said in ("of its matrix products", "What the model writes", "After “The cat”"))
+    assert "2 layers of width 32, 4 heads, 2 of them for keys and values" in page
+    assert f"tokens, manifest {micro_config(tokens)[1].shards.sha256[:16]}" in page
     assert "The largest domains" not in page  # these shards name none
 
 
