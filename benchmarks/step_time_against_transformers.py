@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from train.config import TrainConfig
-from train.export import FAMILIES, describe, to_transformers
+from train.families import FAMILIES, describe, to_transformers
 from train.model import Decoder, init_weights
 from train.optim import Optimizers
 from train.overrides import build_config

@@ -15,7 +15,8 @@ from train import api
 from train.checkpoint import find_checkpoint
 from train.config import GPT2, ModelConfig
 from train.errors import CheckpointError, ConfigError
-from train.export import config_from, describe, read_exported
+from train.export import read_exported
+from train.families import config_from, describe
 from train.generate import Drawing, load_model, sample
 from train.model import Decoder
 from train.tensor_files import load_tensors

@@ -14,7 +14,7 @@ import train.model
 from tests.train.micro import lively_model, micro_model
 from train.attention import KVCache
 from train.config import GPT2, PRESETS
-from train.export import FAMILIES, describe, from_transformers, to_transformers
+from train.families import FAMILIES, describe, from_transformers, to_transformers
 from train.model import IGNORED, Decoder, init_weights
 from train.overrides import build_config
 
