@@ -23,6 +23,7 @@ _ADDRESS = rb"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2
 _TAIL = re.compile(
     rb" (" + _ADDRESS + rb") (\d{8,18}|-) ?([^ \r\n]{0,200}+)((?: [^ \r\n]{0,1000}+){0,5}) (\d{1,18})[ \t]{0,9}\r?\n"
 )
+_TORN_TAIL = re.compile(rb"(?:\d{8}|-) ?[^ \r\n]{0,200}+(?: [^ \r\n]{0,1000}+){0,5} (\d{1,18})[ \t]{0,9}\r?\n")
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,20}:[^\s]")
 _KNOWN_SCHEME = re.compile(rb"(?:https?|ftp|gopher|dns|whois|filedesc|metadata|warcinfo|screenshot)://?[^\s]|dns:[^\s]")
 _SCHEMES = (b"http", b"https", b"ftp", b"gopher", b"dns", b"whois", b"filedesc")
@@ -84,10 +85,10 @@ class ArcFormat:
 
     def guessed_length(self, data: bytes, at: int) -> int:
         """See `formats.Format`."""
-        found = _TAIL.search(data, at, at + _MAX_FOUND_URL_BYTES)
+        found = _TORN_TAIL.search(data, at, at + _MAX_FOUND_URL_BYTES)
         if found is None or b"\n" in data[at : found.start()] or _KNOWN_SCHEME.search(data, at + 1, found.start()):
             return 0  # the header is that of the next record
-        return found.end() - at + int(found[5])
+        return found.end() - at + int(found[1])
 
     def starts(self, head: bytes) -> bool:
         if b"\n" in head:
@@ -107,10 +108,16 @@ class ArcFormat:
             at = found.end() - 1
         return -1
 
+    def leads_on(self, data: bytes, at: int) -> bool:
+        return data.startswith(b"\n", at) and _KNOWN_SCHEME.match(data, at + 1) is not None
+
     def is_closed(self, before: bytes, after: bytes) -> bool:
         if not after or after[0] in b"\r\n" or _KNOWN_SCHEME.match(after):
             return True
         return not after.strip()  # early crawlers wrote blanks behind a block
+
+    def digest(self, head: Head) -> None:
+        """See `formats.Format`. Version 2 has checksums, but does not say how they are made."""
 
     def head(self, data: bytes, at: int) -> Head | None:
         """See `formats.Format`."""

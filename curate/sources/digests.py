@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from curate.sources import codings, http
+from curate.sources.formats import Hash
 
 ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "sha512": "sha512"}
 ALGORITHMS |= {"sha-512": "sha512", "md5": "md5", "sha384": "sha384", "sha-384": "sha384"}
@@ -42,16 +43,24 @@ def check_digests(kind: str, fields: Mapping[str, str], block: memoryview) -> in
     return n_unknown
 
 
-def _matches(digest: str, candidates: Iterator[bytes | memoryview]) -> bool | None:
-    """Say whether any candidate has the digest; None where algorithm or form are unknown."""
-    name, _, text = digest.strip().partition(":")
+def digest_of(text: str) -> tuple[Hash, bytes] | None:
+    """Return what hashes by the algorithm that a header field names, and the field's digest; None where unknown."""
+    name, _, value = text.strip().partition(":")
     algorithm = ALGORITHMS.get(name.strip().lower())
     if algorithm is None:
         return None
-    expected = _decoded(text.strip(), hashlib.new(algorithm, usedforsecurity=False).digest_size)
-    if expected is None:
+    hasher = hashlib.new(algorithm, usedforsecurity=False)
+    expected = _decoded(value.strip(), hasher.digest_size)
+    return None if expected is None else (hasher, expected)
+
+
+def _matches(text: str, candidates: Iterator[bytes | memoryview]) -> bool | None:
+    """Say whether any candidate has the digest; None where algorithm or form are unknown."""
+    digest = digest_of(text)
+    if digest is None:
         return None
-    return any(hashlib.new(algorithm, data, usedforsecurity=False).digest() == expected for data in candidates)
+    hasher, expected = digest
+    return any(hashlib.new(hasher.name, data, usedforsecurity=False).digest() == expected for data in candidates)
 
 
 def _decoded(text: str, n_bytes: int) -> bytes | None:

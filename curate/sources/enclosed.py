@@ -8,6 +8,7 @@ from curate.sources.formats import BrokenRecordError, Format
 
 _NEWLINES = re.compile(rb"[\r\n]*")
 _ZEROS = re.compile(rb"\x00*")
+_ARC_AND_HTTP = re.compile(rb" \d{1,18}\r?\nHTTP/")  # the header of an ARC record has no empty line behind it
 MAX_GARBAGE_BYTES = 96  # in front of a record: a damaged one that holds another has a longer header
 _MAX_INNER_HEAD_BYTES = 4096  # of an HTTP header in front of a payload
 
@@ -40,7 +41,9 @@ def next_record(
         n_newlines = _over(_NEWLINES, data, end) - end if end <= len(data) else 0
         behind = _over(_ZEROS, data, end + n_newlines)
         if behind >= len(data):
-            return (-1, len(data)) if is_held and is_end and end > len(data) else (first, first)
+            if is_end and ((is_held and end > len(data)) or n_newlines > (expected or form.closing_bytes)):
+                return -1, len(data)  # cut off as the damaged one is, or closed twice: by itself and by what holds it
+            return first, first
         if form.starts(data[behind : behind + form.start_bytes]):
             expected = n_newlines if expected is None else expected
             if n_newlines == expected or (n_newlines < expected and n_closing is not None):
@@ -85,4 +88,5 @@ def _follows_record(form: Format, data: bytes, at: int) -> bool:
     if len(before) < form.closing_bytes or before[-form.closing_bytes :].strip(b"\r\n"):
         return False
     start = before.rstrip(b"\r\n").rfind(b"\n\r\n") + 3
-    return not before.startswith((b"HTTP/", b"WARC/"), start if start > 2 else 0)
+    start = start if start > 2 else 0
+    return not before.startswith((b"HTTP/", b"WARC/"), start) and _ARC_AND_HTTP.search(before, start) is None

@@ -13,6 +13,17 @@ class BrokenRecordError(Exception):
     """A record does not follow the format; the stream around it can be read on."""
 
 
+class Hash(Protocol):
+    """What `hashlib` makes."""
+
+    @property
+    def name(self) -> str: ...
+
+    def update(self, data: memoryview, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
 class Head(NamedTuple):
     """The header of a record: its kind (of a closed set), its length in the file, that of the block behind it."""
 
@@ -44,9 +55,17 @@ class Format(Protocol):
         """Return how long a record with a damaged start says it is, its header included; 0 where it does not."""
         ...
 
+    def leads_on(self, data: bytes, at: int) -> bool:
+        """Say at a glance whether a record is closed at `at`, and the next one follows."""
+        ...
+
     def is_closed(self, before: bytes, after: bytes) -> bool:
         """Say whether a record may end between these bytes.
 
         None behind it stand for the end of a member or file; none before it are given where a checksum proves it.
         """
+        ...
+
+    def digest(self, head: Head) -> tuple[Hash, bytes] | None:
+        """Return what hashes the block of a record, and what must come out; None where the header does not say."""
         ...

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from curate.source import Tally
@@ -20,7 +21,10 @@ MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
 MAX_PROVED_BYTES = 4 << 20  # inflated behind a broken record, to see whether its member is whole
 MAX_SHIFT_BYTES = 128  # lost or put in, up to which a record is looked for near another one's declared end
 MIN_ENCLOSING_BYTES = 200  # a record that may hold another one is longer
+MAX_ENDS = 10_000  # of the block of a record with a wrong length
+MAX_CROSSING = 64  # records in a doubtful one, tried
 MAX_STARTS = 8  # of records, looked at near a declared end
+_BLOCK_END = re.compile(rb"(?=\r\n\r\n)")
 _CLOSING = re.compile(rb"[\r\n]*")
 _ZEROS = re.compile(rb"\x00*")
 _PADDING = re.compile(rb"[\x00\r\n]*")
@@ -69,6 +73,7 @@ class Records:
         self._n_expected: int | None = None  # bytes of a member that holds one record, by its header
         self._first_start = 0
         self._shared = False  # the first member holds several records
+        self._hashed_bytes = 0  # to find the ends of records with a wrong length
         self._spanning = False  # members of this file end inside records
 
     def __iter__(self) -> Iterator[Record]:
@@ -170,9 +175,13 @@ class Records:
             raise BrokenRecordError(_CUT_OFF)
         self._fill(end + MAX_AFTER_BYTES)  # at the end of a member this also proves its checksum
         place = self._at + end
-        before = self._data[max(self._at, place - 8) : place] if self._plain else b""
-        if not self._form.is_closed(before, self._data[place : place + MAX_AFTER_BYTES]):
-            raise BrokenRecordError("the length of a record does not lead to its end")
+        if not self._form.leads_on(self._data, place):
+            before = self._data[max(self._at, place - 8) : place] if self._plain else b""
+            if not self._form.is_closed(before, self._data[place : place + MAX_AFTER_BYTES]):
+                raise BrokenRecordError("the length of a record does not lead to its end")
+            if not too_large and self._is_doubtful(place):
+                self._doubt(head)
+                place = self._at + end
         block = None
         if head.fields is not None and not too_large:
             block = memoryview(self._data)[self._at + start : place]
@@ -181,6 +190,42 @@ class Records:
         n_bytes = self._advance()
         self._tally.bytes_ok += n_bytes
         return Record(head.kind, offset, head.fields or {}, block, too_large, (accounted, n_bytes))
+
+    def _is_followed(self, end: int) -> bool:
+        """Say whether another record stands behind one that ends at `end`, or padding, or nothing."""
+        found = _PADDING.match(self._data, end)
+        place = found.end() if found else end
+        return place == len(self._data) or self._form.starts(self._data[place : place + self._form.start_bytes])
+
+    def _is_doubtful(self, end: int) -> bool:
+        return self._data[end : end + 1] not in (b"", b"\r", b"\n") or not self._is_followed(end)
+
+    def _doubt(self, head: Head) -> None:
+        """Look again at a record that is not closed, or not followed by another: its length may be right by chance.
+
+        Raises BrokenRecordError if it has not the digest in its header, or if a whole record begins in it and ends
+        behind it: what a record holds does not.
+        """
+        end = head.n_bytes + head.length
+        if self._plain:
+            self._fill(end + MAX_PROVED_BYTES)
+        start, end = self._at + head.n_bytes, self._at + end
+        if (digest := self._form.digest(head)) is not None:
+            digest[0].update(memoryview(self._data)[start:end])
+            if digest[0].digest() != digest[1]:
+                raise BrokenRecordError("the length of a record does not lead to its end")
+        for _ in range(MAX_CROSSING):
+            start = self._form.find(self._data, start, end)
+            if start < 0:
+                return
+            try:
+                inner = self._form.head(self._data, start)
+            except BrokenRecordError:
+                inner = None
+            inner_end = start + inner.n_bytes + inner.length if inner else start
+            if inner_end > end and self._is_whole(inner_end):
+                raise BrokenRecordError("the length of a record leads into another one")
+            start = inner_end if start < inner_end <= end else start + 1
 
     def _head(self) -> Head:
         while (head := self._form.head(self._data, self._at)) is None:
@@ -306,6 +351,9 @@ class Records:
         """
         if not self._plain:  # a broken record in a broken member: find that out first, and search behind the member
             self._fill(len(self._data) - self._at + MAX_PROVED_BYTES)
+        if (end := self._proved_end()) >= 0:
+            self._at, self._is_cut = end, False
+            return
         near = self._near_declared_end()
         is_cut, self._is_cut = self._is_cut, False
         self._at = min(self._at + 1, len(self._data))
@@ -327,6 +375,30 @@ class Records:
                 return
         self._at = len(self._data)
 
+    def _proved_end(self) -> int:
+        """Return where the broken record ends if its block has its digest, and so only its length is wrong; else -1.
+
+        At most MAX_PROVED_BYTES are hashed, and MAX_ENDS tried; of a hostile file a part.
+        """
+        try:
+            head = self._form.head(self._data, self._at)
+        except BrokenRecordError:
+            return -1
+        digest = self._form.digest(head) if head else None
+        if head is None or digest is None or self._hashed_bytes > 8 * self._here() + (64 << 20):
+            return -1
+        self._fill(MAX_PROVED_BYTES)
+        at = self._at + head.n_bytes
+        stop = min(len(self._data), at + MAX_PROVED_BYTES)
+        self._hashed_bytes += stop - at
+        hasher, expected = digest
+        for found in islice(_BLOCK_END.finditer(self._data, at, stop), MAX_ENDS):
+            hasher.update(memoryview(self._data)[at : found.start()])
+            at = found.start()
+            if hasher.digest() == expected:
+                return at + self._form.closing_bytes
+        return -1
+
     def _near_declared_end(self) -> int:
         """Return where a record starts near the place where the broken one should end; -1 where none does.
 
@@ -338,7 +410,7 @@ class Records:
         if not MIN_ENCLOSING_BYTES < n_declared <= MAX_RECORD_BYTES:
             return -1
         n_declared += self._form.closing_bytes
-        is_last = not self._fill(n_declared + 2 * MAX_SHIFT_BYTES)
+        is_last = not self._fill(n_declared + MAX_PROVED_BYTES)
         end = self._at + n_declared
         starts = [len(self._data)] if is_last and abs(len(self._data) - end) <= MAX_SHIFT_BYTES else []
         at = max(self._at + 1, end - MAX_SHIFT_BYTES)
@@ -351,19 +423,27 @@ class Records:
         return min(starts, key=lambda start: abs(start - end), default=-1)
 
     def _chain_end(self, at: int, near: int) -> int:
-        """Return `near` if records follow each other from `at` to there, else where the last of them begins."""
+        """Return `near` if whole records follow each other from `at` to there or beyond, else where the last begins."""
         while True:
             try:
                 head = self._form.head(self._data, at)
             except BrokenRecordError:
                 return at
-            end = at + head.n_bytes + head.length + self._form.closing_bytes if head else len(self._data) + 1
-            found = _ZEROS.match(self._data, end)
-            if found is None or end > near:
+            if head is None:
                 return at
+            end = at + head.n_bytes + head.length + self._form.closing_bytes
+            found = _ZEROS.match(self._data, end)
+            if found is None or end > near:  # what a record holds does not reach beyond it
+                return near if self._is_whole(end - self._form.closing_bytes) else at
             if found.end() >= near:
                 return near
             at = found.end()
+
+    def _is_whole(self, end: int) -> bool:
+        """Say whether a record that ends at `end` is closed there, and followed by another or by the end."""
+        if end > len(self._data) or not self._form.is_closed(b"", self._data[end : end + MAX_AFTER_BYTES]):
+            return False
+        return self._is_followed(end)
 
 
 def holds_record(file: BinaryIO, form: Format) -> bool:

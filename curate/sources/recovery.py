@@ -46,6 +46,8 @@ def next_start(
     if first >= 0:
         return first, first
     end, is_sure = codec.extent(raw, at, n_inflated)
+    if is_sure and _strayed(codec, raw, at, end, starts_record):  # it was cut off, and others were put behind it
+        return -1, at + 1
     if at < end <= len(raw):
         first = -1 if is_sure else candidate(codec, raw, at + 1, starts_record, end)
         if first >= 0 and _leads_to(codec, raw, first, end):  # it went astray into others

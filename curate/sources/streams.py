@@ -131,12 +131,25 @@ def _codec_within(raw: bytes, file: BinaryIO, records: Format, likely: Codec | N
         return first
     layouts: list[Codec | None] = [*codecs, None]
     found = [_members_in(codec, raw, records) if codec else _records_in(raw, records) for codec in layouts]
-    best = max(range(len(layouts)), key=lambda number: found[number])  # the first of equals
-    reaches_end, n_ok = found[best]
+    spans = [span for _, of_layout in found for span in of_layout]
+    sizes = [(reaches_end, _n_outside(of_layout, spans)) for reaches_end, of_layout in found]
+    best = max(range(len(layouts)), key=lambda number: sizes[number])  # the first of equals
+    reaches_end, n_ok = sizes[best]
     n_needed = len(raw) // (2 if likely else 8)
     if not likely and not recovery.shows_text(raw, 0, START_BYTES):
         n_needed = 0  # no plain record is there that could hold what was found
     return layouts[best] if reaches_end or n_ok > n_needed else likely
+
+
+def _n_outside(own: list[tuple[int, int]], spans: list[tuple[int, int]]) -> int:
+    """Return the bytes of one layout's whole records that stand in no whole record of another one."""
+    reach = 0
+    outside = set()
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if end > reach:
+            outside.add((start, end))
+            reach = end
+    return sum(end - start for start, end in own if (start, end) in outside)
 
 
 def _begins_early(codec: Codec, raw: bytes, records: Format) -> bool:
@@ -154,10 +167,11 @@ def _begins_early(codec: Codec, raw: bytes, records: Format) -> bool:
     )
 
 
-def _members_in(codec: Codec, raw: bytes, records: Format) -> tuple[bool, int]:
-    """Say whether whole members that begin records reach the end of `raw`, and how many bytes of it they are."""
+def _members_in(codec: Codec, raw: bytes, records: Format) -> tuple[bool, list[tuple[int, int]]]:
+    """Say whether whole members that begin records reach the end of `raw`, and where they lie."""
     end, _ = codec.extent(raw, 0, None)  # a damaged one whose end can be told
-    n_ok = last = end if end > 0 and (end == len(raw) or raw.startswith(codec.magic, end)) else 0
+    last = end if end > 0 and (end == len(raw) or raw.startswith(codec.magic, end)) else 0
+    spans = [(0, last)] if last else []
     at, _ = recovery.believed_start(codec, raw, last, records, is_last=True, is_shared=False, is_cut=False)
     n_damaged = 0
     while at >= 0 and n_damaged < MAX_TRIED_RECORDS:
@@ -165,18 +179,19 @@ def _members_in(codec: Codec, raw: bytes, records: Format) -> tuple[bool, int]:
         if end < 0:
             n_damaged += 1
         else:
-            n_ok += end - at
+            spans.append((at, end))
             last = end
         at = recovery.candidate(codec, raw, end if end >= 0 else at + 1, records.starts)
     is_begun = raw.startswith(codec.magic, last) and len(raw) == LAYOUT_BYTES
-    return last > 0 and (is_begun or not raw[last:].strip(b"\x00")), n_ok
+    return last > 0 and (is_begun or not raw[last:].strip(b"\x00")), spans
 
 
-def _records_in(raw: bytes, records: Format) -> tuple[bool, int]:
+def _records_in(raw: bytes, records: Format) -> tuple[bool, list[tuple[int, int]]]:
     """Say the same of plain records, each in front of another or of the end."""
     guessed = records.guessed_length(raw, 0)  # of one that lost its start
     rest = raw[guessed : guessed + HEAD_BYTES].lstrip(b"\r\n")
-    at = n_ok = last = guessed if records.starts(rest) else 0
+    at = last = guessed if records.starts(rest) else 0
+    spans = [(0, last)] if last else []
     n_damaged = 0
     while n_damaged < MAX_TRIED_RECORDS and (at := records.find(raw, at)) >= 0:
         end = len(raw) + 1
@@ -185,10 +200,10 @@ def _records_in(raw: bytes, records: Format) -> tuple[bool, int]:
             end = at + head.n_bytes + head.length if head else end
         rest = raw[end : end + HEAD_BYTES].lstrip(b"\r\n\x00")
         if end <= len(raw) and raw[end : end + 1] in b"\r\n" and (not rest or records.starts(rest)):
-            n_ok += end - at
+            spans.append((at, end))
             at = last = end
         else:
             n_damaged += 1
             at += 1
     rest = raw[last:].lstrip(b"\r\n\x00")
-    return last > 0 and (not rest or (len(raw) == LAYOUT_BYTES and records.starts(rest[:HEAD_BYTES]))), n_ok
+    return last > 0 and (not rest or (len(raw) == LAYOUT_BYTES and records.starts(rest[:HEAD_BYTES]))), spans

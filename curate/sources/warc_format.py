@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import sys
 
-from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Head
+from curate.sources.digests import digest_of
+from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Hash, Head
 
 KINDS = ("warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation")
 UNKNOWN = "unknown_type"
 
 _START = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n", re.IGNORECASE)
 _CLOSING = b"\r\n\r\n"
+_NEXT_ONE = (_CLOSING + b"WARC/1.", b"\n\nWARC/1.")
 _MAX_GUESSED_BYTES = 8 << 10
 _MAX_START_BYTES = 24
 _NEXT = re.compile(rb"WARC/\d{1,3}\.\d{1,3}[ \t]{0,9}\r?\n[A-Za-z][\w-]{0,63}[ \t]{0,9}:", re.IGNORECASE)
@@ -40,15 +42,24 @@ class WarcFormat:
         found = _NEXT.search(data, at, end)
         return found.start() if found else -1
 
+    def leads_on(self, data: bytes, at: int) -> bool:
+        return data.startswith(_NEXT_ONE, at)
+
     def is_closed(self, before: bytes, after: bytes) -> bool:
         """See `formats.Format`. Missing empty lines are borne, unless they are the block's: then some of it is lost."""
         if after.startswith((_CLOSING, b"\n\n")):
             return True
+        if before.endswith(b"\r") and after.startswith(b"\n"):
+            return False
         rest = after.lstrip(b"\r\n")
         n_newlines = len(after) - len(rest)
         if rest and n_newlines and before[len(before.rstrip(b"\r\n")) :] + after[:n_newlines] == _CLOSING:
             return False
         return b"WARC/".startswith(rest[:5].upper())
+
+    def digest(self, head: Head) -> tuple[Hash, bytes] | None:
+        """See `formats.Format`. That of a payload would not do: tools do not agree on what a payload is."""
+        return digest_of((head.fields or {}).get("warc-block-digest", ""))
 
     def guessed_length(self, data: bytes, at: int) -> int:
         """See `formats.Format`."""
@@ -76,6 +87,8 @@ class WarcFormat:
         if b"\n " in raw or b"\n\t" in raw:
             raw = _FOLD.sub(b" ", raw)
         lower = raw.lower()
+        if lower.find(b"warc/", 5) >= 0 and _NEXT.search(raw, 5):
+            raise BrokenRecordError("a record is cut off in its header")
         kind, length = _frame(lower)
         fields = _fields(raw, lower) if kind in self._wanted else None
         return Head(kind, end - at, length, fields)

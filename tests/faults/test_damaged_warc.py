@@ -225,11 +225,46 @@ def test_random_damage_never_invents_or_loses_bytes(data, layout: str, tmp_path_
         assert table["url"].to_pylist()[:before] == [f"https://example.org/{i}" for i in range(before)]
 
 
+@pytest.mark.parametrize("level", [0, 6])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_a_member_that_broke_off_costs_none_that_were_put_behind_it(tmp_path: Path, level: int, share: float) -> None:
+    """A writer died and went on with the next record. A stored block goes on, by its length, into what follows."""
+    parts = [gzip.compress(page(number, 400 if number == 2 else 20), level, mtime=0) for number in range(8)]
+    cut = parts[2][: int(share * len(parts[2]))]
+    table, tally = read_bytes(tmp_path, b"".join([*parts[:2], cut, *parts[3:]]), "a.warc.gz")
+    assert _numbers(table) == [0, 1, 3, 4, 5, 6, 7]
+    start = len(parts[0]) + len(parts[1])
+    assert [(span.offset_bytes, span.n_bytes) for span in tally.bad_spans] == [(start, len(cut))]
+
+
+@pytest.mark.parametrize("n_zeros", [8, 12, 20])
+def test_a_member_whose_end_is_gone_costs_none_behind_it(tmp_path: Path, n_zeros: int) -> None:
+    """All of its record may come out before the stream is seen to have gone astray, into the members behind it."""
+    rng = random.Random(5)
+    records = [record(http_response(rng.randbytes(900)), url=f"https://example.org/{i}") for i in range(40)]
+    for at in range(0, 40, 3):
+        parts = [gzip.compress(one, mtime=0) for one in records]
+        parts[at] = parts[at][:-n_zeros] + bytes(n_zeros)
+        table, tally = read_bytes(tmp_path, b"".join(parts), "a.warc.gz")
+        assert [number for number in _numbers(table) if number != at] == [i for i in range(40) if i != at]
+        start, end = sum(map(len, parts[:at])), sum(map(len, parts[: at + 1]))
+        assert all(start <= span.offset_bytes < end for span in tally.bad_spans)
+        assert len(tally.bad_spans) == 1
+
+
+def test_a_header_that_breaks_off_does_not_go_on_in_the_next(tmp_path: Path) -> None:
+    """Else a page would come out under the address of another one."""
+    parts = [page(number) for number in range(4)]
+    for n_bytes in range(1, 300, 3):
+        table, tally = read_bytes(tmp_path, b"".join([parts[0], parts[1][:n_bytes], *parts[2:]]))
+        assert _numbers(table) == [0, 2, 3], n_bytes
+        assert [(span.offset_bytes, span.n_bytes) for span in tally.bad_spans] == [(len(parts[0]), n_bytes)]
+
+
 # -- damage in known places, see tests/sources/damage.py
 
 FORMS = [(kind, codec) for kind in ("warc", "arc") for codec in ("gzip", "zstd", "lz4", "plain")]
-# Seeds where bytes that were put in or lost lead to another end of line by chance: an ARC shows no more.
-UNSEEN = {("arc", "plain"): {6, 43}}
+FORMS.append(("digested warc", "plain"))
 
 
 def _read_records(kind: str, data: bytes) -> tuple[list[int], Tally]:
@@ -274,31 +309,34 @@ def _sweep(kind: str, codec: str, seeds: range, **options: bool) -> dict[int, se
 
 @pytest.mark.parametrize(("kind", "codec"), FORMS)
 def test_exactly_the_damaged_records_are_lost_and_each_is_reported(kind: str, codec: str) -> None:
-    faults = _sweep(kind, codec, range(120))
-    assert set(faults) <= UNSEEN.get((kind, codec), set())
+    assert _sweep(kind, codec, range(120)) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "codec"), FORMS)
 def test_the_same_in_a_wide_sweep(kind: str, codec: str) -> None:
-    """What is left are damages by which a file becomes another healthy one, or nearly: one in 200 at most."""
+    """What is left are damages by which a file becomes another healthy one, or nearly: one in 1,000 at most.
+
+    An ARC shows where a record ends by one end of line: there it is one in 200.
+    """
     faults = _sweep(kind, codec, range(120, 2120))
-    assert len(faults) <= (20 if (kind, codec) in UNSEEN else 10), faults
+    assert len(faults) <= (10 if (kind, codec) == ("arc", "plain") else 2), faults
+    assert sum("lost" in found for found in faults.values()) <= 1, faults
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "codec"), FORMS)
 def test_whole_records_in_the_payloads_of_damaged_ones_seldom_come_out(kind: str, codec: str) -> None:
     """One payload in three ends with, or holds, whole packed records. They are told apart but where the damage took
-    both the record's start and its length: then nothing says what encloses them.
+    the record's start, its length and what else of it covers them: then nothing says what encloses them.
     """
     faults = _sweep(kind, codec, range(600), with_false_records=True)
-    assert sum("false record" in found for found in faults.values()) <= 12, faults
-    assert sum("lost" in found for found in faults.values()) <= 6, faults
+    assert sum("false record" in found for found in faults.values()) <= 4, faults
+    assert not any("lost" in found for found in faults.values()), faults
 
 
 # Most payloads are archives themselves, in all codecs; one record a member, three, or all.
-ARCHIVES = [(kind, "plain", 1) for kind in ("warc", "arc")]
+ARCHIVES = [(kind, "plain", 1) for kind in ("warc", "digested warc", "arc")]
 ARCHIVES += [
     (kind, codec, size) for kind in ("warc", "arc") for codec in ("gzip", "zstd", "lz4") for size in (1, 3, 99)
 ]
@@ -319,10 +357,8 @@ def _archive_sweep(kind: str, codec: str, group_size: int, seeds: range) -> dict
 def test_archives_in_damaged_payloads_give_no_records(kind: str, codec: str, group_size: int) -> None:
     """What is left is damage that took the start of the member or record that holds them, or its length."""
     counts = _archive_sweep(kind, codec, group_size, range(150))
-    allowed = {"false record": 3, "lost": 3, "not reported": 1}
-    if (kind, codec) == ("arc", "plain"):  # a line that begins a record, and an end of line behind it, are all there is
-        allowed = {"false record": 5, "lost": 5, "not reported": 1}
-    assert all(counts[fault] <= allowed[fault] for fault in allowed), counts
+    assert counts["false record"] <= 2, counts
+    assert counts["lost"] == counts["not reported"] == 0, counts
 
 
 def _archive(n_records: int = 6) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import random
 import re
 from collections.abc import Callable
@@ -101,7 +103,14 @@ def arc_page(html: bytes, number: int) -> bytes:
     return arc_record(http_response(html), url=f"https://example.org/{number}")
 
 
-MAKERS = {"warc": warc_page, "arc": arc_page}
+def digested_page(html: bytes, number: int) -> bytes:
+    """Return a WARC record with a page, and the digest of its block, as crawlers write it."""
+    block = http_response(html)
+    digest = base64.b32encode(hashlib.sha1(block, usedforsecurity=False).digest()).decode()
+    return record(block, url=f"https://example.org/{number}", extra=[f"WARC-Block-Digest: sha1:{digest}"])
+
+
+MAKERS = {"warc": warc_page, "digested warc": digested_page, "arc": arc_page}
 
 
 def payload(rng: random.Random, bait: bytes) -> bytes:
