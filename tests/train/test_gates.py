@@ -9,18 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
 from torch import Tensor
 
 import train.loop
-from curate.shard_writer import ShardWriter
-from curate.shards import Manifest, file_sha256
-from tests.train.corpus import PROVENANCE
+from benchmarks.entropy_of_a_grammar import ARCS, END, ENTROPY_NATS, sentences, write_ids
 from tests.train.micro import lively_model, micro_config
 from tests.train.test_loop import assert_same_run, train_micro
 from train import api
@@ -214,67 +210,26 @@ def test_killed_at_any_step_and_resumed_is_never_killed(
     assert batches == expected
 
 
-# The grammar of Reber (1967): from each state two symbols lead on with one half each, and no symbol tells the state by
-# itself. State 5 ends the document. A document is 6 choices in the mean and its end, so a token has 6/7 ln 2 nats.
-REBER = {0: ((1, 1), (2, 2)), 1: ((3, 1), (4, 3)), 2: ((1, 2), (5, 4)), 3: ((4, 2), (3, 5)), 4: ((2, 3), (5, 5))}
-REBER_NATS = 6 / 7 * math.log(2)
-
-
-def of_reber(n_docs: int, seed: int) -> list[list[int]]:
-    random, documents = np.random.default_rng(seed), []
-    for _ in range(n_docs):
-        state, ids = 0, []
-        while state != 5:
-            symbol, state = REBER[state][int(random.integers(2))]
-            ids.append(symbol)
-        documents.append([*ids, EOS])
-    return documents
-
-
 def test_the_entropy_of_the_grammar_is_the_one_that_is_told() -> None:
     """Solved from the expected visits of its states: v = e0 + P' v, each with one choice of two."""
     moves = np.zeros((5, 5))
-    for state, arcs in REBER.items():
+    for state, arcs in ARCS.items():
         for _, following in arcs:
-            if following != 5:
+            if following != END:
                 moves[state, following] += 0.5
     n_choices = np.linalg.solve(np.eye(5) - moves.T, np.eye(5)[0]).sum()
-    assert n_choices * math.log(2) / (n_choices + 1) == pytest.approx(REBER_NATS)
+    assert n_choices * math.log(2) / (n_choices + 1) == pytest.approx(ENTROPY_NATS)
 
 
 @pytest.mark.slow
-def test_five_million_parameters_reach_the_entropy_of_a_grammar(tmp_path: Path) -> None:
-    """The preset `5m` with the 8,192 tokens of its name; scored are new draws, each document by itself."""
-    steps, batch_size, vocab_size = 180, 2, 8_192
-    n_docs = steps * batch_size * 256 // 7 + 500
-    tokens = write_ids(tmp_path / "tokens", {"train": of_reber(n_docs, 0), "val": of_reber(1_000, 1)}, vocab_size)
-    options = ("optim.warmup_steps=5", "optim.decay_frac=0.9", "loop.sample_prompts=[]")
-    summary = api.train(
-        tokens, tmp_path / "run", preset="5m", steps=steps, batch_size=batch_size, learning_rate=3e-3, device="cpu",
-        settings=options,
-    )  # fmt: skip
-    assert 5.0e6 < summary.n_params < 5.5e6
+def test_a_model_reaches_the_entropy_of_a_grammar(tmp_path: Path) -> None:
+    """With 82 thousand parameters in four seconds; benchmarks/entropy_of_a_grammar.py does it with the preset `5m`."""
+    steps, batch_size, seq_len = 300, 8, 64
+    texts = {"train": sentences(steps * batch_size * seq_len // 7 + 500, seed=0), "val": sentences(1_000, seed=1)}
+    tokens = write_ids(tmp_path / "tokens", texts, vocab_size=64)
+    wider = ("model.d_model=64", "model.head_dim=16", "model.d_ff=128", "optim.decay_frac=0.9")
+    summary = train_micro(tokens, tmp_path / "run", *wider, steps=steps, batch_size=batch_size, seq_len=seq_len)
     assert summary.epochs < 1  # nothing is read twice
     (score,) = api.eval(summary.run, per_document=tmp_path / "losses.parquet", device="cpu")
     assert score.n_docs == 1_000
-    assert score.nats_per_token == pytest.approx(REBER_NATS, rel=0.02)
-    print(f"\n{score.nats_per_token / REBER_NATS:.4f} of the entropy")
-
-
-def write_ids(folder: Path, splits: dict[str, list[list[int]]], vocab_size: int) -> Path:
-    """Write token shards of ids as they are; the words of the tokenizer stand for nothing."""
-    folder.mkdir()
-    words = {"<|endoftext|>": EOS} | {f"w{k}": k for k in range(1, vocab_size)}
-    Tokenizer(models.WordLevel(words, unk_token="<|endoftext|>")).save(str(folder / "tokenizer.json"))
-    entries = []
-    for split, documents in splits.items():
-        writer = ShardWriter(folder, f"grammar-{split}-00000", "uint16", PROVENANCE)
-        columns = {name: [None] * len(documents) for name in PROVENANCE.names}
-        columns |= {"doc_id": [f"{k:032x}" for k in range(len(documents))], "text_bytes": [0] * len(documents)}
-        columns |= {"n_tokens": [len(ids) for ids in documents]}
-        writer.add(np.concatenate([np.array(ids, np.uint16) for ids in documents]), pa.table(columns, PROVENANCE))
-        entries.append(writer.close("grammar", split))
-    digest = file_sha256(folder / "tokenizer.json")
-    manifest = Manifest("uint16", vocab_size, EOS, EOS, EOS, digest, 0, "none", tuple(entries))
-    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
-    return folder
+    assert score.nats_per_token == pytest.approx(ENTROPY_NATS, rel=0.02)
