@@ -179,7 +179,7 @@ class Records:
             before = self._data[max(self._at, place - 8) : place] if self._plain else b""
             if not self._form.is_closed(before, self._data[place : place + MAX_AFTER_BYTES]):
                 raise BrokenRecordError("the length of a record does not lead to its end")
-            if not too_large and self._is_doubtful(place):
+            if not too_large and not self._is_followed(place):
                 self._doubt(head)
                 place = self._at + end
         block = None
@@ -197,11 +197,8 @@ class Records:
         place = found.end() if found else end
         return place == len(self._data) or self._form.starts(self._data[place : place + self._form.start_bytes])
 
-    def _is_doubtful(self, end: int) -> bool:
-        return self._data[end : end + 1] not in (b"", b"\r", b"\n") or not self._is_followed(end)
-
     def _doubt(self, head: Head) -> None:
-        """Look again at a record that is not closed, or not followed by another: its length may be right by chance.
+        """Look again at a record that is closed, but not followed by another: its length may lead into one by chance.
 
         Raises BrokenRecordError if it has not the digest in its header, or if a whole record begins in it and ends
         behind it: what a record holds does not.

@@ -49,8 +49,6 @@ class WarcFormat:
         """See `formats.Format`. Missing empty lines are borne, unless they are the block's: then some of it is lost."""
         if after.startswith((_CLOSING, b"\n\n")):
             return True
-        if before.endswith(b"\r") and after.startswith(b"\n"):
-            return False
         rest = after.lstrip(b"\r\n")
         n_newlines = len(after) - len(rest)
         if rest and n_newlines and before[len(before.rstrip(b"\r\n")) :] + after[:n_newlines] == _CLOSING:
