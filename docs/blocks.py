@@ -94,7 +94,9 @@ class Workspace:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         tools = folder / ".tools"
         tools.mkdir()
-        self._warm = tools / "warm"
+        short = tempfile.mkdtemp(prefix="curate-")  # the name of a socket has a hundred characters at most
+        weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
+        self._warm = Path(short) / "warm"
         command = f'exec "{sys.executable}" -m curate.cli "$@"'
         warm = f'exec "{sys.executable}" -ISs "{ROOT / "docs" / "warm.py"}" "{self._warm}" "$@"'
         for name, script in (
