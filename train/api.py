@@ -238,6 +238,9 @@ def _run_at(path: Path) -> tuple[RunFolder, RunCard]:
 
 
 def _steps_done(folder: RunFolder) -> int:
+    """Return how far a run has come, by its log and, as that may be lost, by its checkpoints."""
     from train.metrics import read_metrics
 
-    return max((int(row["step"]) for row in read_metrics(folder.metrics) if "loss" in row), default=0)
+    logged = [int(row["step"]) for row in read_metrics(folder.metrics) if "loss" in row]
+    saved = [path.name.removeprefix("step-") for path in folder.checkpoints.glob("step-*")]
+    return max([0, *logged, *(int(step) for step in saved if step.isdecimal())])

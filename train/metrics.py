@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from train.errors import ConfigError
+
 if TYPE_CHECKING:
     from train.copies import Copy
 
@@ -45,11 +47,24 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the rows; a last line cut short by a crash is left out, an absent file has none."""
+    """Return the rows; a last line cut short by a crash is left out, an absent file has none.
+
+    Raises ConfigError with the line that is damaged.
+    """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    lines = path.read_bytes().split(b"\n")
+    return [_row(line, f"{path}:{number}") for number, line in enumerate(lines[:-1], 1) if line]
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        raise ConfigError(f"{where} is damaged; take the line out")
+    return row
 
 
 def _line(row: Mapping[str, Any]) -> str:

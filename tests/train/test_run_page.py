@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from train.curves import MAX_POINTS, round_steps
+from train.errors import ConfigError
 from train.metrics import MetricsLog, read_metrics
 from train.peaks import peak_flops
 from train.run_page import render_run
@@ -122,3 +123,13 @@ def test_steps_under_the_curve_are_few_and_round(last: int) -> None:
     assert 2 <= len(shown) <= 6
     assert shown[-1] <= last
     assert all(step % 10 ** (len(str(shown[1])) - 1) == 0 for step in shown)
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"{", b"[1]", b'{"loss": 1.0}', b'{"step": "3"}', b"\0\0", b"[" * 100_000])
+def test_a_damaged_line_of_the_log_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'{"step": 1, "loss": 2.0}\n' + line)
+    assert len(read_metrics(path)) == 1  # cut short by a crash
+    path.write_bytes(b'{"step": 1, "loss": 2.0}\n' + line + b"\n")
+    with pytest.raises(ConfigError, match=r"metrics.jsonl:2 is damaged"):
+        read_metrics(path)

@@ -124,6 +124,10 @@ def test_a_step_that_is_not_done_yet_is_told(tokens: Path, tmp_path: Path, caplo
     assert not caplog.text
     assert api.trace(run, step=3)
     assert "step 3 is not done yet, only 2 are" in caplog.text
+    caplog.clear()
+    log.unlink()  # what was read is known all the same
+    assert {seen.step for seen in api.trace(run, doc=api.trace(run, step=3)[0].doc_id)} >= {3}
+    assert not caplog.text
 
 
 def test_the_run_of_a_recipe_without_training_is_no_training_run(tmp_path: Path) -> None:
