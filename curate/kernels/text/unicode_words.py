@@ -110,15 +110,13 @@ def segment_end(doc: Bytes, start: Int) -> Int:
             raw = kind
             i += n_bytes
             continue
-        if joins(before, kind) or (kind == REGIONAL and half_flag):
-            half_flag = False
-        elif SINGLE_QUOTE <= kind <= MID_NUM:
-            after = after_ignored(doc, i + n_bytes)
-            if not bridges(before, kind, break_class_at(doc, after)):
-                break
+        after = after_ignored(doc, i + n_bytes) if SINGLE_QUOTE <= kind <= MID_NUM else doc.size
+        if after < doc.size and bridges(before, kind, break_class_at(doc, after)):
             i = after
             flags, n_bytes = class_at(doc, i)
             kind = break_class(flags)
+        elif joins(before, kind) or (kind == REGIONAL and half_flag):
+            half_flag = False
         else:
             break
         before = raw = kind

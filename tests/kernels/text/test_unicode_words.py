@@ -47,6 +47,7 @@ def test_real_pages_are_cut_as_their_twin_and_uniseg_cut_them(texts: Callable[[]
         ("日本語 カタカナ ひら", "日 本 語 カタカナ ひ ら"),
         ("ไทย", "ไ ท ย"),
         ("e\u0301te\u0301", "e\u0301te\u0301"),
+        ("צ'כיה ב'the אב\"ג", "צ'כיה ב'the אב\"ג"),  # a mark that ends a Hebrew word may stand within one
     ],
 )
 def test_what_a_word_is(text: str, words: str) -> None:
