@@ -184,7 +184,7 @@ def _new_room(n_bytes: int, n_docs: int) -> tuple[Room, Words]:
         count=np.empty(n_words, np.int32),
         where=np.empty(n_words, np.int32),
         at=np.empty(n_words, np.int32),
-        seen=np.empty(8 * n_words, np.uint8),
+        seen=np.empty(2 * n_words, np.uint8),
     )
     copies = Copies(line, read_only(line), np.zeros(min(n_bytes, MAX_CITED_LINES) + 2, CITED), np.zeros(1, np.int64))
     room = Room(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.passes import Docs, Grams, Ints, Kernel, Pass, Words, doc_of, source_digest, words_of
 from curate.kernels.text.primitives import (
+    AHEAD,
     BYTE,
     IS_LITTLE_ENDIAN,
     MIX,
@@ -25,6 +26,7 @@ from curate.kernels.text.primitives import (
     eight_at,
     insert,
     load_eight,
+    look_ahead,
     mixed,
     power_of,
     slots_for,
@@ -50,11 +52,11 @@ def sum_chars(words: Records, total: Ints) -> None:
 
 @inner
 def seen_mask(seen: Seen, n: Int) -> Int:
-    """Return the mask of an emptied part of `seen` that has 4 to 8 places for each of n keys."""
+    """Return the mask of an emptied part of `seen` that has 4 to 8 places for each of n keys, four in a byte."""
     size = 8
     while size * 2 <= 8 * n:
         size *= 2
-    seen[:size] = 0
+    seen[: size >> 2] = 0
     return size - 1
 
 
@@ -62,8 +64,15 @@ def seen_mask(seen: Seen, n: Int) -> Int:
 def see(seen: Seen, mask: Int, key: Int) -> Int:
     """Note a key; return its place. Keys may share one: only where there is more than one note can a key repeat."""
     place = np.int64(mixed(key)) & mask
-    seen[place] = min(seen[place] + 1, 2)
+    byte, shift = np.int64(seen[place >> 2]), (place & 3) << 1
+    seen[place >> 2] = byte | 1 << shift | (byte >> shift & 1) << (shift + 1)
     return place
+
+
+@inner
+def seen_twice(seen: Seen, place: Int) -> Int:
+    """Return 1 where a place has more than one note, else 0."""
+    return np.int64(seen[place >> 2]) >> ((place & 3) << 1 | 1) & 1
 
 
 @inner
@@ -83,6 +92,7 @@ def count_copies(
     """
     highest = np.int32(0)
     for j in range(n_at):
+        look_ahead(table, mask, gram, at, j + AHEAD, n_at)
         k = at[j]
         slot, was_there = insert(table, mask, generation, gram[k])
         if not was_there:
@@ -156,9 +166,8 @@ def find_pairs(words: Records, gram: Hashes, where: Positions, at: Positions, se
         before = after
     n_at = 0
     for k in range(n_pairs):
-        if seen[where[k]] > 1:
-            at[n_at] = k
-            n_at += 1
+        at[n_at] = k  # written over by the next one unless it may repeat: no branch that cannot be foreseen
+        n_at += seen_twice(seen, np.int64(where[k]))
     return n_at
 
 
@@ -235,9 +244,8 @@ def find_repeatable(doc: Bytes, words: Records, grams: Grams) -> Int:
         where[k] = see(seen, mask, mixed(high) * MIX + low)
     n_at = 0
     for k in range(words.size - FIRST_DUP + 1):
-        if seen[where[k]] > 1 or total[k + FIRST_DUP] - total[k] < KEY_BYTES:
-            at[n_at] = k
-            n_at += 1
+        at[n_at] = k
+        n_at += seen_twice(seen, np.int64(where[k])) | int(total[k + FIRST_DUP] - total[k] < KEY_BYTES)
     return n_at
 
 
@@ -251,6 +259,25 @@ def join(words: Records, start: Int, end: Int) -> Int:
 
 
 @inner
+def jump_over_copies(
+    at: Positions, kept: Positions, gram: Hashes, total: Ints, order: Int, table: Records, generation: Int
+) -> Int:
+    """Return the characters in n-grams that stand before, from left to right; a repetition jumps over its words."""
+    n_chars = free = np.int64(0)
+    mask = slots_for(kept.size) - 1
+    for i in range(kept.size):
+        look_ahead(table, mask, gram, kept, i + AHEAD, kept.size)
+        k = np.int64(at[kept[i]])
+        if k < free:
+            continue
+        _, was_there = insert(table, mask, generation, gram[kept[i]])
+        if was_there:
+            free = k + order
+            n_chars += total[free] - total[k]
+    return n_chars
+
+
+@inner
 def greedy_ngrams(doc: Bytes, words: Records, grams: Grams, row: Ints) -> None:
     """Fill row[i] for order i + 5 with the characters in repeated n-grams, as datatrove counts.
 
@@ -260,28 +287,26 @@ def greedy_ngrams(doc: Bytes, words: Records, grams: Grams, row: Ints) -> None:
     row[:] = 0
     if words.size < FIRST_DUP:
         return
-    gram, total, at, table = grams.gram, grams.total, grams.at, grams.table
+    gram, total, at, kept, where, seen = grams.gram, grams.total, grams.at, grams.count, grams.where, grams.seen
     sum_chars(words, total)
     generation = grams.generation[0]
     n_at = find_repeatable(doc, words, grams)
-    mask = slots_for(n_at) - 1
     for j in range(n_at):
         gram[j] = join(words, at[j], at[j] + FIRST_DUP - 1)
     for order in range(FIRST_DUP, LAST_DUP + 1):
         generation += 1
-        free = np.int64(0)  # the first position that no repetition has jumped over
+        places = seen_mask(seen, n_at)
+        while n_at > 0 and np.int64(at[n_at - 1]) + order > words.size:
+            n_at -= 1
         for j in range(n_at):
-            last = np.int64(at[j]) + order - 1
-            if last >= words.size:
-                break
-            word = words[last]
+            word = words[at[j] + order - 1]
             gram[j] = gram[j] * power_of(np.int64(word.end) - word.start) + word.hash
-            if at[j] < free:
-                continue
-            _, was_there = insert(table, mask, generation, gram[j])
-            if was_there:
-                row[order - FIRST_DUP] += total[last + 1] - total[at[j]]
-                free = last + 1
+            where[j] = see(seen, places, gram[j])
+        n_kept = 0
+        for j in range(n_at):
+            kept[n_kept] = j
+            n_kept += seen_twice(seen, np.int64(where[j]))
+        row[order - FIRST_DUP] = jump_over_copies(at, kept[:n_kept], gram, total, order, grams.table, generation)
     grams.generation[0] = generation
 
 

@@ -75,7 +75,7 @@ class Grams(NamedTuple):
     count: npt.NDArray[np.int32]  # type: ignore[assignment]  # [n words]; hides tuple.count, which nobody needs
     where: npt.NDArray[np.int32]  # [n words]
     at: npt.NDArray[np.int32]  # [n words]
-    seen: npt.NDArray[np.uint8]  # [8 x n words]
+    seen: npt.NDArray[np.uint8]  # [2 x n words]
 
 
 class Copies(NamedTuple):

@@ -34,12 +34,14 @@ REPLACEMENT = 0xFFFD
 # Numba infers the types inside a kernel; these names are for the reader, since NumPy's stubs know no record fields.
 Int = Any  # int64, or uint64 for a hash
 Bytes = npt.NDArray[np.uint8]
+Ints = Any  # an array of whole numbers
 Records = Any  # a structured array
 Record = Any  # one element of it
 
 # One slot of a hash table. A slot of another generation is empty: nothing is cleared until generations run out.
 SLOT = np.dtype([("key", "u8"), ("generation", "i4"), ("first", "i4")])
 MAX_GENERATION = 1 << 30
+AHEAD = 12  # keys: they take about as long as the memory of a table that is in no cache
 
 
 @inner
@@ -75,6 +77,25 @@ def _load_eight(_context: Any, doc: Any, at: Any) -> Any:
 
 
 load_eight: Any = _load_eight
+
+
+@intrinsic
+def _prefetch(_context: Any, array: Any, at: Any) -> Any:
+    """Have the processor bring array[at] near, to be changed soon; nothing else happens, wherever that is."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        base = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(base, [args[1]]), ir.IntType(8).as_pointer())
+        hints = [ir.IntType(32)(hint) for hint in (1, 3, 1)]  # for writing, to stay, data
+        kind = ir.FunctionType(ir.VoidType(), [place.type, *(hint.type for hint in hints)])
+        name = builder.module.declare_intrinsic("llvm.prefetch.p0", (), kind)
+        builder.call(name, [place, *hints])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), emit
+
+
+prefetch: Any = _prefetch
 
 
 @inner
@@ -194,6 +215,13 @@ def insert(table: Records, mask: Int, generation: Int, key: Int) -> tuple[Int, b
     table[slot].generation = generation
     table[slot].key = key
     return slot, False
+
+
+@inner
+def look_ahead(table: Records, mask: Int, keys: Ints, at: Ints, j: Int, n_at: Int) -> None:
+    """Have the slot of the key that is to be inserted AHEAD keys later, keys[at[j]], brought near."""
+    if j < n_at:
+        prefetch(table, np.int64(mixed(keys[at[j]])) & mask)
 
 
 @inner

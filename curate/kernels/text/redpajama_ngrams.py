@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from curate.kernels.compiled import inner
 from curate.kernels.text.passes import Grams
-from curate.kernels.text.primitives import MIX, Int, Records, insert, mixed, slots_for
+from curate.kernels.text.primitives import AHEAD, MIX, Int, Records, insert, look_ahead, mixed, slots_for
 from curate.kernels.text.redpajama_chars import count_languages, listed_slot
 
 MAX_ORDER = 10
@@ -62,6 +62,7 @@ def count_copies(
     """
     n_unique = 0
     for j in range(n_at):
+        look_ahead(table, mask, gram, at, j + AHEAD, n_at)
         k = np.int64(at[j])
         slot, was_there = insert(table, mask, generation, gram[k])
         if not was_there:
