@@ -5,7 +5,7 @@
 The grammar is that of Reber (1967): from each of five states two symbols lead on, with one half each, and no symbol
 tells the state by itself. A sentence is six choices in the mean, and its end, which is no choice: 6/7 ln 2 nats per
 token. No sentence is read twice in training, and 2,000 new ones are scored, each by itself. The tokenizer has 8,192
-tokens, which make the preset `5m` five million parameters; the model has to find out that seven of them are used. The
+tokens, which make the preset `5m` five million parameters; the model has to find out that six of them are used. The
 learning rate is that of the preset; at three times that a run of 300 steps was 9 % off. Ends with 1 where the loss is
 off by more than 2 %.
 """
