@@ -150,20 +150,20 @@ def test_a_head_without_end_is_damage_in_bounded_memory(tmp_path: Path) -> None:
     assert tally.bytes_bad == len(endless)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "hostile",
     [
-        b"WARC/1.0\r\nContent-Length: 60000000\r\n\r\n" * 50_000,
-        b"WARC/1.0\r\nA:" * 200_000,
-        b"WARC/1.0\r\nA: b\r\n\r\n" * 100_000,
-        b"\nWARC/1.0\n" * 200_000,
-        b"\r\n" * 1_000_000,
-        b"\x00" * 3_000_000,
-        b"\x1f\x8b\x08" * 100_000,
+        b"WARC/1.0\r\nContent-Length: 60000000\r\n\r\n" * 17_000,
+        b"WARC/1.0\r\nA:" * 70_000,
+        b"WARC/1.0\r\nA: b\r\n\r\n" * 35_000,
+        b"\nWARC/1.0\n" * 70_000,
+        b"\r\n" * 400_000,
+        b"\x00" * 1_500_000,
+        b"\x1f\x8b\x08" * 35_000,
         b"\x1f\x8b\x08\x00" + b"\x00" * 6 + zlib.compress(b"WARC/1.0\r\n")[2:-4] * 2000,
-        (gzip.compress(b"WARC/1.0\r\nA: b\r\n\r\n")[:-4] + b"abcd") * 5_000,
-        gzip.compress(b"") * 20_000,
+        (gzip.compress(b"WARC/1.0\r\nA: b\r\n\r\n")[:-4] + b"abcd") * 2_000,
+        gzip.compress(b"") * 7_000,
     ],
     ids=lambda data: repr(data[:12]),
 )

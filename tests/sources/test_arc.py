@@ -87,16 +87,16 @@ def test_any_payload_comes_back_unchanged(blocks: list[bytes], layout: str, tmp_
     assert tally.bytes_bad == 0
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "hostile",
     [
-        b"http://a/ 1.2.3.4 20080101000000 text/html 60000000\n" * 20_000,
-        b" 1.2.3.4 20080101000000" * 50_000,
-        b"http:" * 200_000,
-        b"http://a/ " * 100_000,
-        b"filedesc://a 1.2.3.4 20080101000000 text/plain 0\n\n" * 20_000,
-        (b"a:b - - - 1\n" * 50_000),
+        b"http://a/ 1.2.3.4 20080101000000 text/html 60000000\n" * 7_000,
+        b" 1.2.3.4 20080101000000" * 17_000,
+        b"http:" * 70_000,
+        b"http://a/ " * 35_000,
+        b"filedesc://a 1.2.3.4 20080101000000 text/plain 0\n\n" * 7_000,
+        b"a:b - - - 1\n" * 17_000,
     ],
     ids=lambda data: repr(data[:12]),
 )
