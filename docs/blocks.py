@@ -24,9 +24,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +35,6 @@ DEMO_COMMAND = f"curate run pipelines/demo.yaml -o {DEMO}"
 NOT_RUN = re.compile(r"<!-- not run: (.+) -->")
 # What a slow machine says besides: that kernels are compiled, and once a minute how far it is.
 PROGRESS = re.compile(r"^(compiling, once on this machine …|.+: \d+/\d+(, .+)?)\n", re.MULTILINE)
-TRAINER = re.compile(r"\bcurate (train|resume|eval|generate|export|trace)\s")
 SHOWS_FILE = re.compile(r"# (examples/\S+|pipelines/\S+)\n")
 
 
@@ -94,16 +91,8 @@ class Workspace:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         tools = folder / ".tools"
         tools.mkdir()
-        short = tempfile.mkdtemp(prefix="curate-")  # the name of a socket has a hundred characters at most
-        weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
-        self._warm = Path(short) / "warm"
-        command = f'exec "{sys.executable}" -m curate.cli "$@"'
-        warm = f'exec "{sys.executable}" -ISs "{ROOT / "docs" / "warm.py"}" "{self._warm}" "$@"'
-        for name, script in (
-            ("curate", f'[ -S "{self._warm}" ] && {warm}\n{command}'),
-            ("python", f'exec "{sys.executable}" "$@"'),
-        ):
-            (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        for name, words in (("curate", "-m curate.cli"), ("python", "")):
+            (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
             (tools / name).chmod(0o755)
         self.environment = {
             **os.environ,
@@ -121,21 +110,7 @@ class Workspace:
 
     def shell(self, command: str) -> str:
         """Run a script with bash; return its output, stdout and stderr together. Raises AssertionError on failure."""
-        if TRAINER.search(command) and not self._warm.exists():
-            self._load_torch()
         return self.demo() if command.strip() == DEMO_COMMAND else self._output(command)
-
-    def _load_torch(self) -> None:
-        """Load torch once for all commands to come; see `docs/warm.py`."""
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(ROOT / "docs" / "warm.py"), str(self._warm)],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            env={**self.environment, "OMP_WAIT_POLICY": "PASSIVE"},
-        )  # fmt: skip
-        weakref.finalize(self, process.communicate)  # which ends it
-        while not self._warm.exists():
-            assert process.poll() is None, "docs/warm.py ended"
-            time.sleep(0.05)
 
     def _output(self, script: str) -> str:
         done = subprocess.run(

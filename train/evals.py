@@ -41,6 +41,11 @@ class HeldOut:
     text_bytes: int
     domain: str | None = None  # None for all of the source
 
+    def in_words(self) -> str:
+        """Return the score as a log line has it."""
+        bits = "" if self.bits_per_byte is None else f", {self.bits_per_byte:.4f} bits per byte"
+        return f"{self.nats_per_token:.4f} nats per token, perplexity {self.perplexity:.1f}{bits}"
+
 
 @dataclass(frozen=True)
 class DocumentLosses:

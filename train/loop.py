@@ -235,9 +235,7 @@ class Trainer:
             assert metrics is not None
             metrics.add({"step": self.progress.step, "split": split, **asdict(score)})
             if score.domain is None:
-                log.info(
-                    "step %d  held-out %s: %.4f nats per token", self.progress.step, score.source, score.nats_per_token
-                )
+                log.info("step %d  held-out %s: %s", self.progress.step, score.source, score.in_words())
         return scores
 
     def _write_samples(self, metrics: MetricsLog | None) -> None:
