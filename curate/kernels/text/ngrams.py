@@ -3,6 +3,10 @@
 An n-gram can stand twice only where both (n - 1)-grams in it do, so each order looks at what is left of the one before.
 datatrove's greedy count joins words with nothing between, where that does not hold; there a look at the first KEY_BYTES
 bytes finds most places that cannot repeat.
+
+The time grows a little faster than a long text: in pages joined to 2.5 MB and to 5 MB (2.04 times the words) the places
+that are counted by order 2, 3 and 4 grow 2.16, 2.26 and 2.20 times, since more of a longer text has been said before;
+and the table of a short text is in the processor's cache, of a long one in memory.
 """
 
 from __future__ import annotations
