@@ -8,26 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from curate.source import Tally
-from curate.sources import enclosed
+from curate.sources import enclosed, ends
+from curate.sources.ends import MAX_AFTER_BYTES, PADDING
 from curate.sources.formats import MAX_HEAD_BYTES, BrokenRecordError, Format, Head
 from curate.sources.streams import BrokenStreamError, PlainStream, count_bad, open_stream
 
 MAX_RECORD_BYTES = 64 << 20  # of a record's block; larger ones are passed over and counted
-MAX_AFTER_BYTES = 64  # looked at behind a record, to see whether it is closed
 MAX_PROVED_BYTES = 4 << 20  # inflated behind a broken record, to see whether its member is whole
-MAX_SHIFT_BYTES = 128  # lost or put in, up to which a record is looked for near another one's declared end
 MIN_ENCLOSING_BYTES = 200  # a record that may hold another one is longer
-MAX_ENDS = 10_000  # of the block of a record with a wrong length
-MAX_CROSSING = 64  # records in a doubtful one, tried
-MAX_STARTS = 8  # of records, looked at near a declared end
-_BLOCK_END = re.compile(rb"(?=\r\n\r\n)")
 _CLOSING = re.compile(rb"[\r\n]*")
-_ZEROS = re.compile(rb"\x00*")
-_PADDING = re.compile(rb"[\x00\r\n]*")
 _CUT_OFF = "a record is cut off: its length reaches beyond the end"
 
 
@@ -179,7 +171,7 @@ class Records:
             before = self._data[max(self._at, place - 8) : place] if self._plain else b""
             if not self._form.is_closed(before, self._data[place : place + MAX_AFTER_BYTES]):
                 raise BrokenRecordError("the length of a record does not lead to its end")
-            if not too_large and not self._is_followed(place):
+            if not too_large and not ends.is_followed(self._form, self._data, place):
                 self._doubt(head)
                 place = self._at + end
         block = None
@@ -191,12 +183,6 @@ class Records:
         self._tally.bytes_ok += n_bytes
         return Record(head.kind, offset, head.fields or {}, block, too_large, (accounted, n_bytes))
 
-    def _is_followed(self, end: int) -> bool:
-        """Say whether another record stands behind one that ends at `end`, or padding, or nothing."""
-        found = _PADDING.match(self._data, end)
-        place = found.end() if found else end
-        return place == len(self._data) or self._form.starts(self._data[place : place + self._form.start_bytes])
-
     def _doubt(self, head: Head) -> None:
         """Look again at a record that is closed, but not followed by another: its length may lead into one by chance.
 
@@ -207,22 +193,10 @@ class Records:
         if self._plain:
             self._fill(end + MAX_PROVED_BYTES)
         start, end = self._at + head.n_bytes, self._at + end
-        if (digest := self._form.digest(head)) is not None:
-            digest[0].update(memoryview(self._data)[start:end])
-            if digest[0].digest() != digest[1]:
-                raise BrokenRecordError("the length of a record does not lead to its end")
-        for _ in range(MAX_CROSSING):
-            start = self._form.find(self._data, start, end)
-            if start < 0:
-                return
-            try:
-                inner = self._form.head(self._data, start)
-            except BrokenRecordError:
-                inner = None
-            inner_end = start + inner.n_bytes + inner.length if inner else start
-            if inner_end > end and self._is_whole(inner_end):
-                raise BrokenRecordError("the length of a record leads into another one")
-            start = inner_end if start < inner_end <= end else start + 1
+        if not ends.has_digest(self._form, head, memoryview(self._data)[start:end]):
+            raise BrokenRecordError("the length of a record does not lead to its end")
+        if ends.is_crossed(self._form, self._data, start, end):
+            raise BrokenRecordError("the length of a record leads into another one")
 
     def _head(self) -> Head:
         while (head := self._form.head(self._data, self._at)) is None:
@@ -336,7 +310,7 @@ class Records:
 
     def _pad(self) -> None:
         """Drop zero bytes and empty lines that stand where a record should."""
-        found = _PADDING.match(self._data, self._at)
+        found = PADDING.match(self._data, self._at)
         self._at = found.end() if found else self._at
         if self._plain:
             self._tally.bytes_padding += self._advance()
@@ -356,7 +330,7 @@ class Records:
         self._at = min(self._at + 1, len(self._data))
         while near >= 0:
             found = self._form.find(self._data, self._at, near)
-            broken = self._chain_end(found, near) if found >= 0 else near
+            broken = ends.chain_end(self._form, self._data, found, near) if found >= 0 else near
             if broken == near:
                 self._at = found if found >= 0 else near
                 return
@@ -375,72 +349,25 @@ class Records:
     def _proved_end(self) -> int:
         """Return where the broken record ends if its block has its digest, and so only its length is wrong; else -1.
 
-        At most MAX_PROVED_BYTES are hashed, and MAX_ENDS tried; of a hostile file a part.
+        At most MAX_PROVED_BYTES are hashed; of a hostile file a part.
         """
-        try:
-            head = self._form.head(self._data, self._at)
-        except BrokenRecordError:
-            return -1
-        digest = self._form.digest(head) if head else None
-        if head is None or digest is None or self._hashed_bytes > 8 * self._here() + (64 << 20):
+        head = ends.head_at(self._form, self._data, self._at)
+        if head is None or self._form.digest(head) is None or self._hashed_bytes > 8 * self._here() + (64 << 20):
             return -1
         self._fill(MAX_PROVED_BYTES)
-        at = self._at + head.n_bytes
-        stop = min(len(self._data), at + MAX_PROVED_BYTES)
-        self._hashed_bytes += stop - at
-        hasher, expected = digest
-        for found in islice(_BLOCK_END.finditer(self._data, at, stop), MAX_ENDS):
-            hasher.update(memoryview(self._data)[at : found.start()])
-            at = found.start()
-            if hasher.digest() == expected:
-                return at + self._form.closing_bytes
-        return -1
+        start = self._at + head.n_bytes
+        stop = min(len(self._data), start + MAX_PROVED_BYTES)
+        self._hashed_bytes += stop - start
+        return ends.end_by_digest(self._form, self._data, head, start, stop)
 
     def _near_declared_end(self) -> int:
-        """Return where a record starts near the place where the broken one should end; -1 where none does.
-
-        If there is one, the broken record's length is right but for some bytes that were lost or put in, and what
-        looks like a record before that place is part of its block, as of an archived archive. So it is where the
-        empty lines that close a record stand before the declared end.
-        """
+        """Return where a record starts near the place where the broken one should end; -1 where none does."""
         n_declared, self._n_declared = self._n_declared or self._form.guessed_length(self._data, self._at), 0
         if not MIN_ENCLOSING_BYTES < n_declared <= MAX_RECORD_BYTES:
             return -1
         n_declared += self._form.closing_bytes
         is_last = not self._fill(n_declared + MAX_PROVED_BYTES)
-        end = self._at + n_declared
-        starts = [len(self._data)] if is_last and abs(len(self._data) - end) <= MAX_SHIFT_BYTES else []
-        at = max(self._at + 1, end - MAX_SHIFT_BYTES)
-        while (at := self._form.find(self._data, at, end + 2 * MAX_SHIFT_BYTES)) >= 0 and len(starts) < MAX_STARTS:
-            starts.append(at)
-            at += 1
-        closing = self._data[end - self._form.closing_bytes : end]
-        if not starts and len(closing) == self._form.closing_bytes > 1 and not closing.strip(b"\r\n"):
-            return end
-        return min(starts, key=lambda start: abs(start - end), default=-1)
-
-    def _chain_end(self, at: int, near: int) -> int:
-        """Return `near` if whole records follow each other from `at` to there or beyond, else where the last begins."""
-        while True:
-            try:
-                head = self._form.head(self._data, at)
-            except BrokenRecordError:
-                return at
-            if head is None:
-                return at
-            end = at + head.n_bytes + head.length + self._form.closing_bytes
-            found = _ZEROS.match(self._data, end)
-            if found is None or end > near:  # what a record holds does not reach beyond it
-                return near if self._is_whole(end - self._form.closing_bytes) else at
-            if found.end() >= near:
-                return near
-            at = found.end()
-
-    def _is_whole(self, end: int) -> bool:
-        """Say whether a record that ends at `end` is closed there, and followed by another or by the end."""
-        if end > len(self._data) or not self._form.is_closed(b"", self._data[end : end + MAX_AFTER_BYTES]):
-            return False
-        return self._is_followed(end)
+        return ends.near(self._form, self._data, self._at, self._at + n_declared, is_last=is_last)
 
 
 def holds_record(file: BinaryIO, form: Format) -> bool:
