@@ -22,6 +22,7 @@ from curate.kernels.text.passes import (
     Words,
     doc_of,
     groups,
+    read_only,
     source_digest,
     words_of,
 )
@@ -376,7 +377,7 @@ def counting(rules: Sequence[LineRules]) -> Callable[[], Kernel]:
             if n == 0 and docs.valid.size == 0:  # compiled, and the segmenter by whom it is needed
                 add(docs, words, copies.cited[:0], out)
             for first, last in groups(ends, MAX_CITED_WORDS) if n else ():
-                lines = Docs(copies.line_read, ends[first : last + 1], np.ones(last - first, np.bool_))
+                lines = Docs(copies.line_read, ends[first : last + 1], read_only(np.ones(last - first, np.bool_)))
                 size = last - first
                 cut = Words(room.line_words, np.zeros(size + 1, np.int64), np.zeros(size, np.bool_))
                 segment(lines, cut, room, MAX_CITED_WORDS)

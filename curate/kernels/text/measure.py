@@ -124,13 +124,9 @@ def docs_of(text: pa.Array) -> Docs:
     if len(text):
         offsets = np.frombuffer(raw_offsets, wide)[text.offset : text.offset + len(text) + 1].astype(np.int64)
     # Kernels see read-only bytes always, so that they compile for one type.
-    data = np.frombuffer(raw_data or b"", np.uint8)
-    valid = (
-        np.frombuffer(text.is_valid().cast(pa.uint8()).buffers()[1], np.bool_)[: len(text)]
-        if len(text)
-        else np.zeros(0, np.bool_)
-    )
-    return Docs(data, offsets, valid)
+    data = read_only(np.frombuffer(raw_data or b"", np.uint8))
+    valid = np.frombuffer(text.is_valid().cast(pa.uint8()).buffers()[1] or b"", np.bool_)[: len(text)]
+    return Docs(data, offsets, read_only(valid))
 
 
 def words_in(text: str, variant: str) -> list[str]:

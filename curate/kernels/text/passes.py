@@ -29,7 +29,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -126,7 +126,7 @@ def groups(offsets: Ints, max_bytes: int) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def read_only(array: Bytes) -> Bytes:
+def read_only(array: Any) -> Any:
     """Return the same memory as an array that cannot be written to, for Numba of the type that texts have."""
     view = array[:]
     view.flags.writeable = False
