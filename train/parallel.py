@@ -103,7 +103,7 @@ def joined(device: str) -> Iterator[World]:
         raise
     finally:
         for mesh in world.meshes:  # torch's caches keep them for good, and they the group
-            mesh._pg_registry.clear()
+            getattr(mesh, "_pg_registry", {}).clear()
         if own:
             _part()
 
