@@ -34,6 +34,7 @@ PAGES = [
 FAST = [page for page in PAGES if any(not b.needs_demo for b in blocks.blocks_of(page))]
 SLOW = [page for page in PAGES if any(b.needs_demo for b in blocks.blocks_of(page))]
 SCRIPTS = [path for path in sorted((ROOT / "examples").glob("*.*")) if path.suffix in (".py", ".sh")]
+LONG = ("docs/model-quality.md", "docs/training.md", "docs/tutorial.md", "README.md")  # these train, or run much
 NOT_EXAMPLES = {"make_data.py", "made_pages.py"}  # they built examples/data
 OF_A_RUN = {"read_tokens.py", "who_was_hit.py"}  # they look at a run: the demo's
 MAX_NOT_RUN = 6
@@ -48,7 +49,12 @@ def check_page(page: Path, workspace: object, *, needs_demo: bool) -> None:
                 raise AssertionError(f"{block.where}: {error}") from error
 
 
-@pytest.mark.parametrize("page", FAST, ids=lambda page: str(page.relative_to(ROOT)))
+def _named(page: Path) -> object:
+    name = str(page.relative_to(ROOT))
+    return pytest.param(page, id=name, marks=pytest.mark.slow if name in LONG else ())
+
+
+@pytest.mark.parametrize("page", [_named(page) for page in FAST])
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     check_page(page, blocks.Workspace(tmp_path), needs_demo=False)
 

@@ -285,6 +285,7 @@ def _small_disk(folder: Path, size: str) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_in_order_and_the_run_goes_on_when_there_is_room(tmp_path: Path) -> None:
     inputs = crawl(tmp_path / "in", n_files=4, n_pages=40)
     recipe = recipe_file(tmp_path / "recipe", *STEPS, shard_bytes=1)

@@ -86,7 +86,7 @@ def test_a_damaged_receipt_is_named_with_the_remedy(made: Path, tmp_path: Path, 
     assert api.verify(out, deep=True).ok
 
 
-@pytest.mark.parametrize("how", ["raises", "exits"])
+@pytest.mark.parametrize("how", ["raises", pytest.param("exits", marks=pytest.mark.slow)])
 def test_a_step_that_lets_no_doc_through_fails_instead_of_emptying_the_run(tmp_path: Path, how: str) -> None:
     """A library that cannot be loaded fails on every doc; that is no fault of theirs, and must not pass as done."""
     module = f"broken_{how}"

@@ -48,6 +48,7 @@ def hostile_step(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: py
     return f"{name}:Hostile"
 
 
+@pytest.mark.slow
 def test_every_way_to_die_costs_one_doc(tmp_path: Path, hostile_step: str) -> None:
     records = [page(0)]
     for number, fault in enumerate(FAULTS, 1):

@@ -138,6 +138,7 @@ def test_a_stage_that_breaks_its_contract_is_an_error_that_says_how(
     assert not (tmp_path / "out" / "documents").exists()
 
 
+@pytest.mark.slow
 def test_failed_shards_end_in_exit_code_3_and_the_others_are_kept_when_allowed(tmp_path: Path, poison: str) -> None:
     steps = ("extract", {poison: {"how": "undeclared column", "save": True}}, "normalize")
     recipe = recipe_file(tmp_path / "recipes", *steps, shard_bytes=1)

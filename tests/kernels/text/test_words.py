@@ -148,6 +148,7 @@ def test_a_run_without_white_space_is_one_word_where_it_is_too_long() -> None:
     assert spacy_words(f"x {longer} y") == ["x", longer, "y"]
 
 
+@pytest.mark.slow
 def test_committed_tables_are_what_the_installed_spacy_gives() -> None:
     pytest.importorskip("datatrove")
     pytest.importorskip("uniseg")
