@@ -101,7 +101,9 @@ def find_marks(utf8: bytes) -> Marks:
     page = np.frombuffer(utf8, np.uint8)
     rows = np.empty((MAX_MARKS, 5), np.int64)
     signs = np.empty(MAX_SIGNS, np.int64)
-    n_rows, n_signs = _find(page, rows, signs)
+    span = np.empty((len(ATTRIBUTES), 2), np.int64)
+    runs = np.empty((MAX_RUNS, 2), np.int64)
+    n_rows, n_signs = _find(page, rows, signs, span, runs)
     return Marks(rows[:n_rows].tolist(), signs[:n_signs].tolist())
 
 
@@ -212,11 +214,12 @@ def _is_raw(tag):  # type: ignore[no-untyped-def]
 
 
 @compiled()
-def _find(page, rows, signs):  # type: ignore[no-untyped-def]
-    """Fill `rows` and `signs`; return how many rows there are, and how many signs were seen."""
+def _find(page, rows, signs, span, runs):  # type: ignore[no-untyped-def]
+    """Fill `rows` and `signs`; return how many rows there are, and how many signs were seen.
+
+    `span` and `runs` are room to work in: the attributes of a tag, the last runs of text.
+    """
     n, at, n_rows, n_runs, foreign, titled = page.size, 0, 0, 0, 0, False
-    span = np.empty((len(ATTRIBUTES), 2), np.int64)
-    runs = np.empty((MAX_RUNS, 2), np.int64)
     while at < n:
         text = at
         at = next_of(page, at, n, LESS)

@@ -16,7 +16,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-compiled: Any = functools.partial(numba.njit, cache=True, nogil=True, boundscheck=False)
+# Without Numba's reference counts, which cost something at every call; nothing here makes an array.
+compiled: Any = functools.partial(numba.njit, cache=True, nogil=True, boundscheck=False, _nrt=False)
 
 # Attributes whose values are kept, by their place in the array of spans.
 ATTRIBUTES = (
