@@ -71,7 +71,7 @@ def _unfinished_run(folder: Path) -> Path:
         (lambda folder: folder / "missing.warc", "no such file"),
         (lambda folder: folder / "nothing-*.warc", "no such file"),
         (_with("empty.warc.gz", b""), "empty"),
-        (_with("empty-inside.warc.gz", gzip.compress(b"")), "empty"),
+        (_with("empty-inside.warc.gz", gzip.compress(b"", mtime=0)), "empty"),
         (_with("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(100)), "not a WARC, .* or CSV file"),
         (_with("error.warc.gz", b"<!doctype html><html></html>"), "not a WARC, .* or CSV file"),
         (_with("table.csv", b"title,body\nx,y\n"), "needs a header row with a column `text`"),

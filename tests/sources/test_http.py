@@ -30,14 +30,14 @@ def _raw_deflate(data: bytes) -> bytes:
 
 
 CODED = {
-    "gzip": gzip.compress(HTML),
-    "x-gzip": gzip.compress(HTML[:100]) + gzip.compress(HTML[100:]),
+    "gzip": gzip.compress(HTML, mtime=0),
+    "x-gzip": gzip.compress(HTML[:100], mtime=0) + gzip.compress(HTML[100:], mtime=0),
     "deflate": zlib.compress(HTML),
     "Deflate": _raw_deflate(HTML),
     "br": brotli.compress(HTML),
     "zstd": zstandard.compress(HTML),
     "identity": HTML,
-    "gzip, br": brotli.compress(gzip.compress(HTML)),
+    "gzip, br": brotli.compress(gzip.compress(HTML, mtime=0)),
 }
 
 
@@ -115,16 +115,18 @@ def test_what_is_neither_coded_nor_a_page_is_refused(coding: str) -> None:
 
 
 def test_codings_in_other_fields_and_repeated_fields_are_undone() -> None:
-    body = _chunked(gzip.compress(HTML), 500)
+    body = _chunked(gzip.compress(HTML, mtime=0), 500)
     assert _payload(body, transfer_encoding="gzip, chunked") == HTML
-    assert _payload(brotli.compress(gzip.compress(HTML)), content_encoding="gzip\r\nContent-Encoding: br") == HTML
+    assert (
+        _payload(brotli.compress(gzip.compress(HTML, mtime=0)), content_encoding="gzip\r\nContent-Encoding: br") == HTML
+    )
 
 
 def test_codings_nobody_declared_are_seen_by_their_first_bytes() -> None:
-    assert _payload(gzip.compress(HTML)) == HTML
+    assert _payload(gzip.compress(HTML, mtime=0)) == HTML
     assert _payload(zstandard.compress(HTML)) == HTML
-    assert _payload(gzip.compress(gzip.compress(HTML)), content_encoding="gzip") == HTML
-    archive = gzip.compress(b"no page " * 100)
+    assert _payload(gzip.compress(gzip.compress(HTML, mtime=0), mtime=0), content_encoding="gzip") == HTML
+    archive = gzip.compress(b"no page " * 100, mtime=0)
     assert _payload(archive) == archive  # a file of its own kind
     assert http.sniffed_family(archive) == "application"
 
@@ -212,24 +214,24 @@ def test_an_honest_page_of_one_word_is_no_bomb() -> None:
 @pytest.mark.parametrize("n_bytes", [8 << 20, (8 << 20) + 1, 16 << 20])
 def test_large_pages_come_whole(n_bytes: int) -> None:
     page = (b"".join(b"<p>%d" % number for number in range(2_000_000)))[:n_bytes]
-    for coding, data in {"gzip": gzip.compress(page, 1), "zstd": zstandard.compress(page)}.items():
+    for coding, data in {"gzip": gzip.compress(page, 1, mtime=0), "zstd": zstandard.compress(page)}.items():
         assert _payload(data, content_encoding=coding) == page
 
 
 def test_nesting_is_stopped_by_depth_and_by_the_ratio_of_what_was_sent() -> None:
     body = HTML
     for _ in range(20):
-        body = gzip.compress(body)
+        body = gzip.compress(body, mtime=0)
     for declared in ("identity", "gzip", ", ".join(["gzip"] * 20)):
         with pytest.raises(http.DecompressRatioError):
             _payload(body, content_encoding=declared)
     with pytest.raises(http.DecompressRatioError):
-        _payload(gzip.compress(gzip.compress(bytes(100 << 20))), content_encoding="gzip, gzip")
+        _payload(gzip.compress(gzip.compress(bytes(100 << 20), mtime=0), mtime=0), content_encoding="gzip, gzip")
 
 
 def test_a_body_of_countless_tiny_members_takes_no_time() -> None:
     start = time.process_time()
-    body = gzip.compress(b"<") * 300_000
+    body = gzip.compress(b"<", mtime=0) * 300_000
     assert _payload(body, content_encoding="gzip") == b"<" * codings.MAX_GZIP_MEMBERS
     assert time.process_time() - start < 5
 
@@ -477,7 +479,7 @@ def test_what_a_warc_counts_of_responses_that_are_no_pages(tmp_path: Path) -> No
         http_response(b"%PDF-1.4 ..."),
         http_response(b"\xff\xd8\xff\xe0..."),
         http_response(PAGE, content_type="text/plain"),
-        http_response(gzip.compress(bytes(20 << 20)), content_encoding="gzip"),
+        http_response(gzip.compress(bytes(20 << 20), mtime=0), content_encoding="gzip"),
         http_response(PAGE, status="204 No Content"),
         http_response(PAGE, status="500"),
         PAGE.encode(),

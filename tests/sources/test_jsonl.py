@@ -23,7 +23,7 @@ from tests.sources.build import read, read_bytes, whole
 PACK = {
     "plain": bytes,
     "gzip": gzip.compress,
-    "members": lambda data: gzip.compress(data[:20]) + gzip.compress(data[20:]),
+    "members": lambda data: gzip.compress(data[:20], mtime=0) + gzip.compress(data[20:], mtime=0),
     "zstd": zstandard.compress,
     "frames": lambda data: zstandard.compress(data[:20]) + zstandard.compress(data[20:]),
 }
