@@ -118,7 +118,7 @@ def test_what_does_not_pass_is_an_error_that_names_the_file(server: Server, url:
     assert str(raised.value).startswith(url)
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code != InputError.exit_code  # the shard fails, other shards go on
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 60  # not the hour that one of them asks for
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error_never_mixed(server: Server, url: str) -> None:
