@@ -53,7 +53,7 @@ def main() -> None:
         case["precision"] = precision
         try:
             rows.append(case | timed(case, given.rows, given.steps, device))
-        except (ConfigError, NotImplementedError, TypeError, torch.OutOfMemoryError) as error:
+        except (ConfigError, NotImplementedError, torch.OutOfMemoryError) as error:
             rows.append(case | {"error": str(error).splitlines()[0]})
         print("  ".join(f"{name}={value}" for name, value in rows[-1].items()), flush=True)
     write(rows, given.out)

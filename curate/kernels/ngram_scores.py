@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from curate.kernels.compiled import untyped_inner, untyped_kernel
 from curate.kernels.text.passes import source_digest
-from curate.kernels.text.primitives import class_of, decode, mixed, slots_for
+from curate.kernels.text.primitives import class_of, decode, hash_on, mixed, slots_for
 from curate.kernels.text.tables import HASH_BASE, PUNCTUATION, SPACE, SYMBOL, UNICODE_DIGIT
 
 Bytes = npt.NDArray[np.uint8]
@@ -101,10 +101,7 @@ def _write_doc(doc, i, made, at):  # type: ignore[no-untyped-def]
 
 @untyped_inner
 def _hashed(text, start, end):  # type: ignore[no-untyped-def]
-    h = NO_KEY
-    for i in range(start, end):
-        h = h * BASE + np.uint64(text[i]) + ONE
-    h = mixed(h)
+    h = mixed(hash_on(NO_KEY, text, start, end))
     return h if h != NO_KEY else ONE
 
 

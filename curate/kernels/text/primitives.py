@@ -137,6 +137,14 @@ def power_of(n: Int) -> Int:
 
 
 @inner
+def hash_on(h: Int, doc: Bytes, start: Int, end: Int) -> Int:
+    """Return the hash of some bytes, given that of those before doc[start:end], which are the last."""
+    for k in range(start, end):
+        h = h * BASE + np.uint64(doc[k]) + ONE
+    return h
+
+
+@inner
 def find_exception(h: Int) -> Int:
     """Return the slot of the exception with this hash, -1 where there is none."""
     mask = np.int64(KEY.size - 1)

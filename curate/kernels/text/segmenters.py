@@ -11,7 +11,7 @@ import numpy as np
 
 from curate.kernels.compiled import inner, kernel
 from curate.kernels.text.passes import Docs, Ints, Kernel, Words, doc_of, source_digest
-from curate.kernels.text.primitives import BASE, ONE, Bytes, Int, Records, class_at
+from curate.kernels.text.primitives import Bytes, Int, Records, class_at, hash_on
 from curate.kernels.text.spacy_words import segment
 from curate.kernels.text.tables import SPACE
 from curate.kernels.text.unicode_words import unicode_words
@@ -30,9 +30,7 @@ def spaced_words(doc: Bytes, words: Records, max_words: Int, scratch: tuple[()])
             flags, n_bytes = class_at(doc, i)
             if flags & SPACE:
                 break
-            h = h * BASE + np.uint64(doc[i]) + ONE
-            for k in range(i + 1, i + n_bytes):
-                h = h * BASE + np.uint64(doc[k]) + ONE
+            h = hash_on(h, doc, i, i + n_bytes)
             if n_chars == 0:
                 first_flags = flags
             any_flags |= flags

@@ -22,6 +22,7 @@ from curate.kernels.text.primitives import (
     class_of,
     decode,
     find_exception,
+    hash_on,
     power_of,
 )
 from curate.kernels.text.tables import (
@@ -36,11 +37,10 @@ from curate.kernels.text.tables import (
     WORD_ALPHA,
 )
 from curate.kernels.text.words import (
-    HAS_LETTER,
-    HAS_NON_SYMBOL,
-    STARTS_ALNUM,
     TOO_MANY_WORDS,
     fill,
+    fill_letters,
+    letters_at,
     put_bytes,
     put_chunk,
     read_chunk,
@@ -49,12 +49,10 @@ from curate.kernels.text.words import (
 FULL_STOP = ord(".")
 
 # What ASCII bytes are, for the quick way through plain text.
-IS_LETTER, IS_LOWER, IS_BLANK, IS_SUFFIX = (np.zeros(256, np.bool_) for _ in range(4))
-IS_LETTER[:128] = [chr(byte).isalpha() for byte in range(128)]
+IS_LOWER, IS_BLANK, IS_SUFFIX = (np.zeros(256, np.bool_) for _ in range(3))
 IS_LOWER[:128] = [chr(byte).islower() for byte in range(128)]
 IS_BLANK[:128] = FLAT_FLAGS[:128] & SPACE != 0
 IS_SUFFIX[:128] = FLAT_FLAGS[:128] & SUFFIX != 0
-LETTER_BITS = HAS_LETTER | HAS_NON_SYMBOL | STARTS_ALNUM
 
 
 @inner
@@ -92,9 +90,7 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
         # A letter behind a digit may be a unit, which the suffix rules must see.
         if kind != DIGIT and (kind != WORD_ALPHA or last_flags & DIGIT):
             break
-        h = h * BASE + np.uint64(doc[i]) + ONE
-        for k in range(i + 1, i + n_bytes):
-            h = h * BASE + np.uint64(doc[k]) + ONE
+        h = hash_on(h, doc, i, i + n_bytes)
         if n_chars == 0:
             first_flags = flags
         any_flags |= flags
@@ -110,9 +106,7 @@ def put_plain(words: Records, n: Int, doc: Bytes, start: Int) -> tuple[Int, Int]
         splits = flags & SUFFIX or (code == FULL_STOP and last_flags & BEFORE_STOP)
         if not splits or not is_chunk_end(doc, i + n_bytes):
             return n, start
-        mark_hash = np.uint64(0)
-        for k in range(i, i + n_bytes):
-            mark_hash = mark_hash * BASE + np.uint64(doc[k]) + ONE
+        mark_hash = hash_on(np.uint64(0), doc, i, i + n_bytes)
         if is_special(h * power_of(n_bytes) + mark_hash, i + n_bytes - start):
             return n, start
         end = i + n_bytes
@@ -132,10 +126,7 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
             i += 1
             continue
         start = i
-        h = np.uint64(0)
-        while i < doc.size and IS_LETTER[doc[i]]:
-            h = h * BASE + np.uint64(doc[i]) + ONE
-            i += 1
+        i, h = letters_at(doc, start)
         if i == start or is_special(h, i - start):
             return n, start
         end = i
@@ -150,12 +141,7 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
             flags = np.int64(FLAT_FLAGS[byte])
             fill(words[n + 1], i, i + 1, mark_hash, 1, flags, flags, flags)
             end = i + 1
-        word = words[n]
-        word.hash = h
-        word.start = start
-        word.end = i
-        word.n_chars = i - start
-        word.bits = LETTER_BITS
+        fill_letters(words[n], start, i, h)
         n += 1 + end - i
         i = end
     return n, i

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from curate.kernels.compiled import inner
-from curate.kernels.text.primitives import BASE, FLAT_FLAGS, ONE, Bytes, Int, Records, class_at
-from curate.kernels.text.spacy_words import IS_LETTER, LETTER_BITS
+from curate.kernels.text.primitives import FLAT_FLAGS, Bytes, Int, Records, class_at
 from curate.kernels.text.tables import ALNUM, PICTOGRAPH, WORD_BREAK_SHIFT, WORD_BREAKS
-from curate.kernels.text.words import TOO_MANY_WORDS, put_bytes
+from curate.kernels.text.words import TOO_MANY_WORDS, fill_letters, letters_at, put_bytes
 
 (
     OTHER, CR, LF, NEWLINE, EXTEND, ZWJ, FORMAT, REGIONAL, KATAKANA, HEBREW, LETTER, SINGLE_QUOTE, DOUBLE_QUOTE,
@@ -135,18 +134,10 @@ def put_letters(words: Records, n: Int, doc: Bytes, i: Int, max_words: Int) -> t
             i += 1
             continue
         start = i
-        h = np.uint64(0)
-        while i < doc.size and IS_LETTER[doc[i]]:
-            h = h * BASE + np.uint64(doc[i]) + ONE
-            i += 1
+        i, h = letters_at(doc, start)
         if i == start or (i < doc.size and not ENDS_LETTERS[doc[i]]):
             return n, start
-        word = words[n]
-        word.hash = h
-        word.start = start
-        word.end = i
-        word.n_chars = i - start
-        word.bits = LETTER_BITS
+        fill_letters(words[n], start, i, h)
         n += 1
     return n, i
 

@@ -24,6 +24,7 @@ from curate.kernels.text.primitives import (
     class_of,
     decode,
     find_exception,
+    hash_on,
     power_of,
 )
 from curate.kernels.text.tables import (
@@ -60,6 +61,11 @@ LENGTH_SHIFT = 8
 
 TOO_MANY_WORDS = -1
 
+# For the quick ways through plain text: ASCII letters, and the bits of a word of them.
+IS_LETTER = np.zeros(256, np.bool_)
+IS_LETTER[:128] = [chr(byte).isalpha() for byte in range(128)]
+LETTER_BITS = HAS_LETTER | HAS_NON_SYMBOL | STARTS_ALNUM
+
 
 @inner
 def bits_of(first_flags: Int, any_flags: Int, all_flags: Int, n_chars: Int) -> Int:
@@ -91,6 +97,26 @@ def fill(
 
 
 @inner
+def letters_at(doc: Bytes, i: Int) -> tuple[Int, Int]:
+    """Return (end, hash) of the run of ASCII letters at byte i, which may be empty."""
+    h = np.uint64(0)
+    while i < doc.size and IS_LETTER[doc[i]]:
+        h = h * BASE + np.uint64(doc[i]) + ONE
+        i += 1
+    return i, h
+
+
+@inner
+def fill_letters(word: Record, start: Int, end: Int, h: Int) -> None:
+    """Write one word of ASCII letters."""
+    word.hash = h
+    word.start = start
+    word.end = end
+    word.n_chars = end - start
+    word.bits = LETTER_BITS
+
+
+@inner
 def put(words: Records, n: Int, chars: Records, start: Int, end: Int) -> Int:
     """Append chars[start:end] as word n; return n + 1."""
     any_flags = 0
@@ -112,9 +138,7 @@ def put_bytes(words: Records, n: Int, doc: Bytes, start: Int, end: Int) -> Int:
     i = start
     while i < end:
         flags, n_bytes = class_at(doc, i)
-        h = h * BASE + np.uint64(doc[i]) + ONE
-        for k in range(i + 1, i + n_bytes):
-            h = h * BASE + np.uint64(doc[k]) + ONE
+        h = hash_on(h, doc, i, i + n_bytes)
         if n_chars == 0:
             first_flags = flags
         any_flags |= flags
@@ -298,8 +322,7 @@ def read_chunk(doc: Bytes, i: Int, chars: Records) -> tuple[Int, Int]:
         char.flags = flags
         char.offset = i
         size += 1
-        for k in range(i, i + n_bytes):
-            h = h * BASE + np.uint64(doc[k]) + ONE
+        h = hash_on(h, doc, i, i + n_bytes)
         i += n_bytes
     chars[size].hash = h
     chars[size].offset = i
